@@ -1,0 +1,1 @@
+//! Configuration: one section per component, layered, each value with its origin.

@@ -1,0 +1,1 @@
+//! The daemon: manager, evaluator, registry and session loops in one task tree.

@@ -1,0 +1,112 @@
+//! The result of evaluating one agent.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A metric as the evaluator gave it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Metric {
+    /// A finite number.
+    Number(f64),
+    /// A truth value, kept apart from numbers.
+    Flag(bool),
+    /// Anything else, as text: a non-finite number ("NaN", "inf"), a string, nested JSON.
+    Text(String),
+}
+
+/// Why an agent has no score. The agent is recorded all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The class of failure.
+    pub kind: FailureKind,
+    /// One sentence for the user.
+    pub reason: String,
+}
+
+/// The classes of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The program or evaluator ended with an error.
+    Crashed,
+    /// It did not end within its time.
+    TimedOut,
+    /// It wanted more memory, processes or disk than it may have.
+    OverLimit,
+    /// Its answer was missing, malformed, or not a number.
+    BadMetrics,
+    /// It was measured and missed a mandatory gate.
+    GateMissed,
+}
+
+/// What an evaluation used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Elapsed time, in microseconds.
+    pub wall_us: u64,
+    /// Processor time of all its processes, in microseconds.
+    pub cpu_us: u64,
+    /// The largest resident memory, in bytes.
+    pub max_rss: u64,
+}
+
+/// How the evaluated code was contained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Nothing of the agent was executed.
+    #[default]
+    NoCode,
+    /// Every mandatory layer of the sandbox.
+    Full,
+    /// Fewer layers, by the user's explicit wish; never ranked with `Full`.
+    Reduced,
+}
+
+/// The result of evaluating one agent once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// One finite number per objective of the suite, in the suite's order; or why not.
+    pub scores: Result<Vec<f64>, Failure>,
+    /// Everything that the evaluator reported, by name.
+    pub metrics: BTreeMap<String, Metric>,
+    /// What it left for a reader (logs, plots, feedback), by name.
+    pub artifacts: BTreeMap<String, Bytes>,
+    /// What it cost.
+    pub usage: Usage,
+    /// How it was contained.
+    pub isolation: Isolation,
+    /// Whether candidate and scorer shared a process, so that the score can be forged.
+    pub in_process: bool,
+    /// Whether it was taken from an earlier evaluation of the same genome.
+    pub cached: bool,
+}
+
+impl Evaluation {
+    /// A result with these scores that ran no code and reported nothing else.
+    #[must_use]
+    pub fn of(scores: Vec<f64>) -> Self {
+        Self::from(Ok(scores))
+    }
+
+    /// A result without scores.
+    #[must_use]
+    pub fn failed(kind: FailureKind, reason: impl Into<String>) -> Self {
+        Self::from(Err(Failure { kind, reason: reason.into() }))
+    }
+
+    fn from(scores: Result<Vec<f64>, Failure>) -> Self {
+        Self {
+            scores,
+            metrics: BTreeMap::new(),
+            artifacts: BTreeMap::new(),
+            usage: Usage::default(),
+            isolation: Isolation::default(),
+            in_process: false,
+            cached: false,
+        }
+    }
+}

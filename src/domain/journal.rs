@@ -1,0 +1,107 @@
+//! The events of an agent's journal.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    digest::Digest,
+    evaluation::Evaluation,
+    genome::{Genome, Space},
+    id::{AgentId, RunId},
+    lifecycle::Verdict,
+};
+
+/// One event in an agent's life. An entry of the journal holds the events that were
+/// committed together.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The agent was made.
+    Proposed(Proposed),
+    /// The agent was evaluated.
+    Evaluated(Evaluated),
+    /// The agent was judged.
+    Judged(Judged),
+}
+
+/// The kinds of event, as filters and headers name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventKind {
+    /// [`Event::Proposed`].
+    Proposed,
+    /// [`Event::Evaluated`].
+    Evaluated,
+    /// [`Event::Judged`].
+    Judged,
+}
+
+/// How an agent came to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposed {
+    /// The run that made it; none for one that was evaluated by hand.
+    pub run: Option<RunId>,
+    /// Its generation; 0 is the initial one.
+    pub generation: u64,
+    /// Its place in the generation.
+    pub slot: u32,
+    /// The operators that made it, in the order applied.
+    pub operators: Vec<String>,
+    /// The seed of the run.
+    pub seed: u64,
+    /// Its parents, in the order that the operators took them.
+    pub parents: Vec<AgentId>,
+    /// What it is made of.
+    pub genome: Genome,
+    /// What its parameters mean.
+    pub space: std::sync::Arc<Space>,
+}
+
+/// How an agent scored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The digest of the suite that measured it.
+    pub suite: Digest,
+    /// The seed that the evaluator was given.
+    pub seed: u64,
+    /// What came out.
+    pub evaluation: Evaluation,
+    /// The weighted score, higher is better; none if it failed.
+    pub fitness: Option<f64>,
+    /// When it ended, in milliseconds since the Unix epoch. It orders nothing.
+    pub at_ms: u64,
+}
+
+/// How an agent was judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Its fitness less its best parent's, where both have one.
+    pub delta: Option<f64>,
+}
+
+impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Proposed, Self::Evaluated, Self::Judged];
+
+    /// Its name, as stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Evaluated => "evaluated",
+            Self::Judged => "judged",
+        }
+    }
+}
+
+impl Event {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::Proposed(_) => EventKind::Proposed,
+            Self::Evaluated(_) => EventKind::Evaluated,
+            Self::Judged(_) => EventKind::Judged,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Plain values and pure rules: no I/O, no clock, no randomness of their own.
+
+pub mod id;
+pub mod digest;
+pub mod genome;
+pub mod objective;
+pub mod evaluation;
+pub mod suite;
+pub mod spec;
+pub mod lifecycle;
+pub mod session;
+pub mod journal;

@@ -1,0 +1,1 @@
+//! The search itself: pure, seeded, asked for proposals and told results.

@@ -1,0 +1,14 @@
+//! Darwin evolves agents and programs, and keeps a signed journal of each.
+//!
+//! Modules stand in dependency order: each may name only those above it.
+
+pub mod code;
+pub mod domain;
+pub mod evolution;
+pub mod provenance;
+pub mod config;
+pub mod wire;
+pub mod resilience;
+pub mod link;
+pub mod daemon;
+pub mod commands;

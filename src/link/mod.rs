@@ -1,0 +1,1 @@
+//! The message layer that both sides share: TLS, gRPC and WebSocket connections.

@@ -1,0 +1,1 @@
+//! Durable formats: manifests, journal entries, sealed blocks, CAR files, and their checks.

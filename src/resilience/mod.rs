@@ -1,0 +1,1 @@
+//! Retry, circuit breaker, deadlines and bounded queues: once, for every caller.

@@ -1,0 +1,7 @@
+//! The messages on the wire and their conversion to and from the domain.
+
+/// What is generated from `proto/darwin/v1/darwin.proto`.
+#[expect(clippy::pedantic, clippy::all, reason = "generated code")]
+pub mod v1 {
+    tonic::include_proto!("darwin.v1");
+}
