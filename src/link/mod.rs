@@ -1,1 +1,19 @@
-//! The message layer that both sides share: TLS, gRPC and WebSocket connections.
+//! The message layer that both sides share: certificates, TLS, the daemon's port and its clients.
+
+pub mod error;
+pub mod files;
+pub mod pki;
+pub mod tls;
+pub mod endpoint;
+pub mod acceptor;
+mod greeting;
+pub mod client;
+
+/// The path at which the WebSocket hub answers.
+pub const STREAM_PATH: &str = "/v1/stream";
+
+/// The WebSocket subprotocol: binary frames, one Protobuf message each.
+pub const SUBPROTOCOL: &str = "darwin.v1";
+
+#[cfg(test)]
+mod tests;

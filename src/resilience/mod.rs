@@ -1,1 +1,4 @@
-//! Retry, circuit breaker, deadlines and bounded queues: once, for every caller.
+//! What to do when something is slow or fails: once, for every part that needs it.
+
+pub mod backoff;
+pub mod deadline;

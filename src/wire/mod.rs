@@ -5,3 +5,7 @@
 pub mod v1 {
     tonic::include_proto!("darwin.v1");
 }
+
+pub mod limits;
+pub mod fault;
+pub mod convert;

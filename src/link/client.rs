@@ -1,0 +1,250 @@
+//! The client's side: one connection for calls, and a WebSocket for each thing that is watched.
+
+use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, Stream, StreamExt as _, stream};
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest as _,
+        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+    },
+};
+use tonic::transport::{Channel, Endpoint as Target};
+
+use crate::{
+    resilience::deadline::within,
+    wire::{
+        fault::{Fault, chain},
+        limits::MAX_GRPC_MESSAGE,
+        v1::{
+            self, StreamEvent, StreamRequest, agents_client::AgentsClient,
+            evaluations_client::EvaluationsClient, journals_client::JournalsClient,
+            lineage_client::LineageClient, operations_client::OperationsClient,
+            runs_client::RunsClient, sessions_client::SessionsClient, stream_event, stream_request,
+        },
+    },
+};
+
+use super::{
+    acceptor::socket_config,
+    endpoint::Endpoint,
+    error::LinkError,
+    greeting::greeted,
+    pki::{Identity, SERVER_NAME},
+    tls,
+};
+
+/// How long a connection may take to be made, its handshakes included.
+const CONNECT: Duration = Duration::from_secs(5);
+/// The daemon pings every watcher; after this long without a sign of life it is gone.
+const SILENCE: Duration = Duration::from_secs(45);
+/// How often an idle connection is checked, and how long the answer may take.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// A connection to a daemon.
+#[derive(Debug, Clone)]
+pub struct Link {
+    channel: Channel,
+    address: SocketAddr,
+    socket: Arc<ClientConfig>,
+}
+
+macro_rules! clients {
+    ($($name:ident: $client:ident, $doc:literal;)*) => {
+        impl Link {
+            $(
+                #[doc = $doc]
+                #[must_use]
+                pub fn $name(&self) -> $client<Channel> {
+                    $client::new(self.channel())
+                        .max_decoding_message_size(MAX_GRPC_MESSAGE)
+                        .max_encoding_message_size(MAX_GRPC_MESSAGE)
+                }
+            )*
+        }
+    };
+}
+
+clients! {
+    runs: RunsClient, "Calls about runs.";
+    evaluations: EvaluationsClient, "Calls for evaluations outside a run.";
+    agents: AgentsClient, "Calls about agents.";
+    lineage: LineageClient, "Calls about where agents come from.";
+    journals: JournalsClient, "Calls for journals.";
+    sessions: SessionsClient, "Calls about sessions.";
+    operations: OperationsClient, "Calls about the daemon itself.";
+}
+
+impl Link {
+    /// Connects to the daemon at `endpoint` as `identity`. Should the connection break later,
+    /// the next call makes a new one.
+    ///
+    /// # Errors
+    /// If nothing answers there in time, or something that is not this home's daemon.
+    pub async fn connect(endpoint: &Endpoint, identity: &Identity) -> Result<Self, LinkError> {
+        let address = endpoint.address;
+        let calls = Arc::new(tls::client(identity, tls::H2)?);
+        let socket = Arc::new(tls::client(identity, tls::HTTP1)?);
+        let target = Target::from_shared(format!("http://{address}"))
+            .map_err(|error| LinkError::Setup(error.to_string()))?
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(false);
+        let connector = tower::service_fn(move |_| {
+            let calls = calls.clone();
+            async move {
+                let stream = dial(address, calls).await?;
+                let greeted = greeted(stream).await;
+                greeted.map(TokioIo::new).map_err(|error| lost(error, address))
+            }
+        });
+        let channel = target
+            .connect_with_connector(connector)
+            .await
+            .map_err(|error| diagnose(&error, address))?;
+        Ok(Self { channel, address, socket })
+    }
+
+    /// The channel for generated clients that need other settings than those given here.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Follows a run, named by its id or a unique start of it: one message at once, then on
+    /// changes; the last one has a state other than "running". An error is the last item.
+    ///
+    /// # Errors
+    /// If the connection can't be made.
+    pub async fn watch(
+        &self,
+        run: &str,
+    ) -> Result<impl Stream<Item = Result<v1::Progress, LinkError>> + Send + Unpin + use<>, LinkError>
+    {
+        let run = v1::RunRef { run: run.to_owned() };
+        let request = StreamRequest { request: Some(stream_request::Request::Watch(run)) };
+        let open = self.open(request);
+        let socket = within(CONNECT, "opening a stream to the daemon", open).await??;
+        let address = self.address;
+        Ok(Box::pin(stream::unfold(Some(socket), move |socket| async move {
+            let mut socket = socket?;
+            match next(&mut socket, address).await {
+                Ok(Some(progress)) => {
+                    let state = progress.run.as_ref().map_or("", |run| run.state.as_str());
+                    let more = state == "running";
+                    Some((Ok(progress), more.then_some(socket)))
+                }
+                Ok(None) => Some((Err(LinkError::Broken("it was closed".to_owned())), None)),
+                Err(error) => Some((Err(error), None)),
+            }
+        })))
+    }
+
+    async fn open(
+        &self,
+        request: StreamRequest,
+    ) -> Result<WebSocketStream<TlsStream<TcpStream>>, LinkError> {
+        let address = self.address;
+        let protocol = |reason: String| LinkError::Protocol { address, reason };
+        let mut upgrade = format!("ws://{SERVER_NAME}{}", super::STREAM_PATH)
+            .into_client_request()
+            .map_err(|error| protocol(error.to_string()))?;
+        let name = HeaderValue::from_static(super::SUBPROTOCOL);
+        upgrade.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
+        let stream = dial(address, self.socket.clone()).await?;
+        let (mut socket, _) = client_async_with_config(upgrade, stream, Some(socket_config()))
+            .await
+            .map_err(|error| broken(&error, address))?;
+        let frame = Message::Binary(request.encode_to_vec().into());
+        socket.send(frame).await.map_err(|error| broken(&error, address))?;
+        Ok(socket)
+    }
+}
+
+/// The next event of a stream; none when it ended properly.
+async fn next(
+    socket: &mut WebSocketStream<TlsStream<TcpStream>>,
+    address: SocketAddr,
+) -> Result<Option<v1::Progress>, LinkError> {
+    loop {
+        let message = within(SILENCE, "the daemon's next message", socket.next()).await?;
+        let bytes: Bytes = match message {
+            None | Some(Ok(Message::Close(_))) => return Ok(None),
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            // Pings are answered by the library.
+            Some(Ok(_)) => continue,
+            Some(Err(error)) => return Err(broken(&error, address)),
+        };
+        let event = StreamEvent::decode(bytes)
+            .map_err(|error| LinkError::Protocol { address, reason: error.to_string() })?;
+        match event.event {
+            Some(stream_event::Event::Progress(progress)) => return Ok(Some(progress)),
+            Some(stream_event::Event::Error(error)) => return Err(Fault::from(error).into()),
+            // An event of a later version.
+            None => {}
+        }
+    }
+}
+
+async fn dial(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, LinkError> {
+    let stream = TcpStream::connect(address).await.map_err(|error| lost(error, address))?;
+    stream.set_nodelay(true).map_err(|error| lost(error, address))?;
+    let name =
+        ServerName::try_from(SERVER_NAME).map_err(|error| LinkError::Setup(error.to_string()))?;
+    let connecting = TlsConnector::from(config).connect(name, stream);
+    connecting.await.map_err(|error| lost(error, address))
+}
+
+/// Why there is no connection: TLS said no, or nobody was there.
+fn lost(error: io::Error, address: SocketAddr) -> LinkError {
+    match tls_fault(&error) {
+        Some(fault) => LinkError::Stranger { address, reason: fault.to_string() },
+        None => LinkError::Unreachable { address, reason: error.to_string() },
+    }
+}
+
+/// What lies behind the library's error.
+fn diagnose(error: &(dyn StdError + 'static), address: SocketAddr) -> LinkError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<LinkError>() {
+            Some(LinkError::Unreachable { address, reason }) => {
+                return LinkError::Unreachable { address: *address, reason: reason.clone() };
+            }
+            Some(LinkError::Stranger { address, reason }) => {
+                return LinkError::Stranger { address: *address, reason: reason.clone() };
+            }
+            _ => cause = error.source(),
+        }
+    }
+    LinkError::Unreachable { address, reason: chain(error) }
+}
+
+fn broken(error: &tungstenite::Error, address: SocketAddr) -> LinkError {
+    match error {
+        tungstenite::Error::Io(io) => match tls_fault(io) {
+            Some(fault) => LinkError::Stranger { address, reason: fault.to_string() },
+            None => LinkError::Broken(io.to_string()),
+        },
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
+            LinkError::Broken("it was closed".to_owned())
+        }
+        other => LinkError::Protocol { address, reason: other.to_string() },
+    }
+}
+
+fn tls_fault(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}

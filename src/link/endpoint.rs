@@ -1,0 +1,124 @@
+//! Where the daemon of a home answers: a file that it writes when it is ready and removes when
+//! it ends. One that a killed daemon left behind is told by its process.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use rustix::{io::Errno, process::Pid};
+use serde::{Deserialize, Serialize};
+
+use super::{error::LinkError, files};
+
+/// The largest such file.
+const MAX_FILE: u64 = 4 << 10;
+
+/// Where a daemon answers, and which it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its TLS port: gRPC and WebSocket.
+    pub address: SocketAddr,
+    /// Its port for health and metrics, on loopback.
+    pub admin: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+}
+
+impl Endpoint {
+    /// The file in the run directory `dir`.
+    #[must_use]
+    pub fn file(dir: &Path) -> PathBuf {
+        dir.join("endpoint.json")
+    }
+
+    /// What the file in `dir` says; `None` if there is none, or the process it names is gone.
+    ///
+    /// That the process lives does not prove that it is the daemon (numbers are used again):
+    /// [`super::client::Link::connect`] tells, by its certificate.
+    ///
+    /// # Errors
+    /// If the file can't be read or makes no sense.
+    pub fn read(dir: &Path) -> Result<Option<Self>, LinkError> {
+        let path = Self::file(dir);
+        let Some(content) = files::read(&path, MAX_FILE)? else { return Ok(None) };
+        let endpoint: Self = serde_json::from_slice(&content).map_err(|error| {
+            LinkError::Damaged { path, reason: error.to_string(), remedy: "it".to_owned() }
+        })?;
+        Ok(endpoint.lives().then_some(endpoint))
+    }
+
+    /// Writes it to `dir`, mode 0600, in one step.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn publish(&self, dir: &Path) -> Result<(), LinkError> {
+        files::make_dir(dir)?;
+        let mut content =
+            serde_json::to_vec_pretty(self).map_err(|error| LinkError::Issue(error.to_string()))?;
+        content.push(b'\n');
+        files::write(&Self::file(dir), &content)
+    }
+
+    /// Removes the file from `dir`.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn withdraw(dir: &Path) -> Result<(), LinkError> {
+        files::remove(&Self::file(dir))
+    }
+
+    /// Whether a process of that number is there.
+    fn lives(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        // One of another user may not be signalled, but it lives.
+        pid.is_some_and(|pid| {
+            matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::MetadataExt as _, process::Command};
+
+    use super::*;
+
+    fn endpoint(pid: u32) -> Endpoint {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Endpoint { address: at(4000), admin: at(4001), pid, started_ms: 5 }
+    }
+
+    #[test]
+    fn the_file_is_private_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        assert_eq!(Endpoint::read(&run).unwrap(), None);
+        let mine = endpoint(std::process::id());
+        mine.publish(&run).unwrap();
+        assert_eq!(Endpoint::read(&run).unwrap(), Some(mine));
+        assert_eq!(fs::metadata(Endpoint::file(&run)).unwrap().mode() & 0o777, 0o600);
+        Endpoint::withdraw(&run).unwrap();
+        Endpoint::withdraw(&run).unwrap();
+        assert_eq!(Endpoint::read(&run).unwrap(), None);
+    }
+
+    #[test]
+    fn the_file_of_a_dead_process_counts_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        endpoint(child.id()).publish(dir.path()).unwrap();
+        assert_eq!(Endpoint::read(dir.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn rubbish_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(Endpoint::file(dir.path()), "{").unwrap();
+        let error = Endpoint::read(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("endpoint.json"), "{error}");
+    }
+}

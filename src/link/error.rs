@@ -1,0 +1,121 @@
+//! What can go wrong between a client and the daemon, or with the files that introduce them.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use crate::{code::Code, resilience::deadline::Late, wire::fault::Fault};
+
+/// Why a link could not be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// A file or directory could not be read or written.
+    #[error("can't {action} {path}: {source}; the files there belong to the user who runs the daemon", path = path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A private file can be read by others.
+    #[error("{path} can be read by other users (mode {mode:o}): run `chmod 600 {path}`, and renew it if it may have leaked", path = path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file holds something else than it should.
+    #[error("{path} is damaged ({reason}): restore it, or remove {remedy} and restart the daemon, which makes it anew", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to remove.
+        remedy: String,
+    },
+    /// There is no certificate for this client yet.
+    #[error("there is no client certificate in {dir}: start the daemon once with `darwin up`, which makes it", dir = dir.display())]
+    NoIdentity {
+        /// Where it should be.
+        dir: PathBuf,
+    },
+    /// A certificate could not be made.
+    #[error("can't make a certificate: {0}; please report this")]
+    Issue(String),
+    /// A key and certificates that TLS does not accept.
+    #[error(
+        "the certificates in use are not accepted by TLS: {0}; remove the folder `pki` and restart the daemon, which makes new ones"
+    )]
+    Setup(String),
+    /// Nothing listens there.
+    #[error("no daemon answers at {address} ({reason}): start it with `darwin up`")]
+    Unreachable {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Whoever listens there is not our daemon, or does not take us for its user.
+    #[error(
+        "{address} is not this user's daemon ({reason}): check `darwin config show`, and that both use the same home"
+    )]
+    Stranger {
+        /// The address.
+        address: SocketAddr,
+        /// What TLS said.
+        reason: String,
+    },
+    /// It answered, but not as the protocol says.
+    #[error(
+        "the daemon at {address} broke the protocol ({reason}): restart it with `darwin down` and `darwin up`"
+    )]
+    Protocol {
+        /// The address.
+        address: SocketAddr,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The connection ended before the last message.
+    #[error("the connection to the daemon broke ({0}); `darwin status` tells more")]
+    Broken(String),
+    /// It did not answer in time.
+    #[error("{0}; `darwin status` tells more")]
+    Late(#[from] Late),
+    /// The daemon said no.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl LinkError {
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::File { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::Exhausted,
+                io::ErrorKind::PermissionDenied => Code::Denied,
+                _ => Code::Config,
+            },
+            Self::Exposed { .. } | Self::Stranger { .. } => Code::Denied,
+            Self::Damaged { .. } | Self::Setup(_) => Code::Config,
+            Self::NoIdentity { .. } | Self::Unreachable { .. } | Self::Broken(_) => {
+                Code::Unavailable
+            }
+            Self::Issue(_) => Code::Bug,
+            Self::Protocol { .. } => Code::Unavailable,
+            Self::Late(late) => late.code(),
+            Self::Fault(fault) => fault.code(),
+        }
+    }
+}
+
+impl From<LinkError> for Fault {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Fault(fault) => fault,
+            error => Self::new(error.code(), error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Both sides of a connection against each other.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use futures_util::{SinkExt as _, StreamExt as _};
+use prost::Message as _;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, service::Routes, transport::Server};
+
+use crate::{
+    code::Code,
+    wire::{
+        fault::Fault,
+        limits::MAX_SOCKET_MESSAGE,
+        v1::{self, operations_server::OperationsServer},
+    },
+};
+
+use super::{
+    acceptor::{Acceptor, Limits, Peer},
+    client::Link,
+    endpoint::Endpoint,
+    error::LinkError,
+    pki::{Identity, Pki, Role},
+    tls,
+};
+
+const LIMITS: Limits = Limits { connections: 4, handshake: Duration::from_millis(300) };
+
+/// A daemon's port without a daemon: `Status` answers with the caller's name.
+struct Port {
+    address: SocketAddr,
+    client: Identity,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    _home: tempfile::TempDir,
+}
+
+struct Operations;
+
+#[tonic::async_trait]
+impl v1::operations_server::Operations for Operations {
+    async fn status(
+        &self,
+        request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        let home = request.extensions().get::<Peer>().unwrap().user.to_string();
+        Ok(Response::new(v1::StatusResponse { home, ..Default::default() }))
+    }
+    async fn doctor(
+        &self,
+        _: Request<v1::DoctorRequest>,
+    ) -> Result<Response<v1::DoctorResponse>, Status> {
+        Err(Fault::new(Code::Sandbox, "no user namespaces").into())
+    }
+    async fn verify_store(
+        &self,
+        _: Request<v1::VerifyStoreRequest>,
+    ) -> Result<Response<v1::VerifyResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn shutdown(
+        &self,
+        _: Request<v1::ShutdownRequest>,
+    ) -> Result<Response<v1::ShutdownResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+fn identities() -> (tempfile::TempDir, Identity, Identity) {
+    let home = tempfile::tempdir().unwrap();
+    let pki = Pki::at(home.path());
+    pki.prepare("ada", SystemTime::now()).unwrap();
+    let (server, client) =
+        (pki.identity(Role::Server).unwrap(), pki.identity(Role::Client).unwrap());
+    (home, server, client)
+}
+
+async fn port() -> Port {
+    let (home, server, client) = identities();
+    let config = Arc::new(ArcSwap::from_pointee(tls::server(&server).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let (acceptor, mut doors) = Acceptor::new(listener, config, LIMITS);
+    let routes = Routes::new(OperationsServer::new(Operations));
+    let incoming = ReceiverStream::new(doors.grpc).map(Ok::<_, std::convert::Infallible>);
+    let grpc = Server::builder()
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    let hub = async move {
+        while let Some(mut socket) = doors.sockets.recv().await {
+            tokio::spawn(async move {
+                let Some(Ok(Message::Binary(bytes))) = socket.next().await else { return };
+                let watched = v1::StreamRequest::decode(bytes).unwrap().request.unwrap();
+                let v1::stream_request::Request::Watch(run) = watched;
+                for (agents, state) in [(1, "running"), (2, "finished"), (3, "finished")] {
+                    let run = v1::Run {
+                        name: run.run.clone(),
+                        agents,
+                        state: state.to_owned(),
+                        ..Default::default()
+                    };
+                    let progress = v1::Progress { run: Some(run), rate: 1.0 };
+                    let event = v1::stream_event::Event::Progress(progress);
+                    let event = v1::StreamEvent { event: Some(event) };
+                    let frame = Message::Binary(event.encode_to_vec().into());
+                    if socket.send(frame).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    };
+    let tasks = vec![
+        tokio::spawn(acceptor.run(stop.clone())),
+        tokio::spawn(async { grpc.await.unwrap() }),
+        tokio::spawn(hub),
+    ];
+    Port { address, client, stop, tasks, _home: home }
+}
+
+impl Port {
+    fn endpoint(&self) -> Endpoint {
+        Endpoint { address: self.address, admin: self.address, pid: 1, started_ms: 0 }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_its_certificate_calls_and_is_known_by_name() {
+    let port = port().await;
+    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
+    let answer = link.operations().status(v1::StatusRequest {}).await.unwrap();
+    assert_eq!(answer.into_inner().home, "ada");
+    let refusal = link.operations().doctor(v1::DoctorRequest {}).await.unwrap_err();
+    assert_eq!(Fault::from(refusal), Fault::new(Code::Sandbox, "no user namespaces"));
+    let unknown = link.runs().list(v1::ListRunsRequest::default()).await.unwrap_err();
+    assert_eq!(Fault::from(unknown).code(), Code::Conflict);
+    drop(link);
+    port.end().await;
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_first_state_that_is_not_running() {
+    let port = port().await;
+    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
+    let events = link.watch("0198").await.unwrap();
+    let runs: Vec<_> = events.map(|event| event.unwrap().run.unwrap()).collect().await;
+    assert_eq!(runs.iter().map(|run| run.agents).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(runs[0].name, "0198");
+    drop(link);
+    port.end().await;
+}
+
+#[tokio::test]
+async fn a_client_of_another_authority_is_refused_by_both() {
+    let port = port().await;
+    let (_home, _, stranger) = identities();
+    let error = Link::connect(&port.endpoint(), &stranger).await.unwrap_err();
+    assert!(matches!(error, LinkError::Stranger { .. }), "{error}");
+
+    // One that trusts the daemon, but has a certificate of another authority.
+    let impostor = Identity { authority: port.client.authority.clone(), ..stranger };
+    let error = Link::connect(&port.endpoint(), &impostor).await.unwrap_err();
+    assert!(matches!(error, LinkError::Stranger { .. }), "{error}");
+    assert_eq!(error.code(), Code::Denied);
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_is_refused() {
+    let port = port().await;
+    let roots = super::pki::trust(&port.client.authority).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(port.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(super::pki::SERVER_NAME).unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    let error = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1]).await.unwrap_err();
+    let error = error.into_inner().unwrap();
+    let refused = rustls::AlertDescription::CertificateRequired;
+    assert_eq!(error.downcast_ref(), Some(&rustls::Error::AlertReceived(refused)));
+}
+
+/// A ClientHello of TLS 1.2 (RFC 5246): no `supported_versions`, so nothing newer is offered.
+fn hello_of_tls12() -> Vec<u8> {
+    let mut body = vec![3, 3];
+    body.extend([7; 32]); // random
+    body.push(0); // no session id
+    body.extend([0, 2, 0xc0, 0x2b]); // ECDHE-ECDSA-AES128-GCM-SHA256
+    body.extend([1, 0]); // no compression
+    let groups = [0, 10, 0, 4, 0, 2, 0, 23]; // secp256r1
+    let signatures = [0, 13, 0, 4, 0, 2, 4, 3]; // ecdsa_secp256r1_sha256
+    body.extend([0, 16]);
+    body.extend(groups);
+    body.extend(signatures);
+    let mut handshake = vec![1, 0, 0, u8::try_from(body.len()).unwrap()];
+    handshake.extend(body);
+    let mut record = vec![22, 3, 1, 0, u8::try_from(handshake.len()).unwrap()];
+    record.extend(handshake);
+    record
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_1_2_is_refused() {
+    let port = port().await;
+    let address = port.address;
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(&hello_of_tls12()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
+    });
+    let answer = answer.await.unwrap();
+    // An alert record: fatal, protocol_version.
+    assert_eq!((answer[0], &answer[5..]), (21, [2, 70].as_slice()), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_newcomers_are_dropped_and_make_room() {
+    let port = port().await;
+    let mut silent = Vec::new();
+    for _ in 0..LIMITS.connections {
+        silent.push(tokio::net::TcpStream::connect(port.address).await.unwrap());
+    }
+    // All places are taken; this one waits until the handshakes' time is over.
+    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
+    link.operations().status(v1::StatusRequest {}).await.unwrap();
+    for mut stream in silent {
+        let mut byte = [0];
+        let ended = tokio::io::AsyncReadExt::read(&mut stream, &mut byte);
+        let ended = tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+        assert_eq!(ended.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_apart_from_a_stranger() {
+    let port = port().await;
+    let endpoint = port.endpoint();
+    let client = port.client.clone();
+    port.end().await;
+    let error = Link::connect(&endpoint, &client).await.unwrap_err();
+    assert!(matches!(error, LinkError::Unreachable { .. }), "{error}");
+    assert_eq!(error.code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_socket_message_over_the_limit_ends_the_stream() {
+    let port = port().await;
+    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
+    let long = "x".repeat(MAX_SOCKET_MESSAGE + 1);
+    let outcome = match link.watch(&long).await {
+        Ok(mut events) => events.next().await.unwrap().map(|_| ()),
+        Err(error) => Err(error),
+    };
+    let error = outcome.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+}
