@@ -1,10 +1,7 @@
 //! Where the daemon of a home answers: a file that it writes when it is ready and removes when
 //! it ends. One that a killed daemon left behind is told by its process.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::Path};
 
 use rustix::{io::Errno, process::Pid};
 use serde::{Deserialize, Serialize};
@@ -28,46 +25,42 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The file in the run directory `dir`.
-    #[must_use]
-    pub fn file(dir: &Path) -> PathBuf {
-        dir.join("endpoint.json")
-    }
-
-    /// What the file in `dir` says; `None` if there is none, or the process it names is gone.
+    /// What the file at `path` says; `None` if there is none, or the process it names is gone.
     ///
     /// That the process lives does not prove that it is the daemon (numbers are used again):
     /// [`super::client::Link::connect`] tells, by its certificate.
     ///
     /// # Errors
     /// If the file can't be read or makes no sense.
-    pub fn read(dir: &Path) -> Result<Option<Self>, LinkError> {
-        let path = Self::file(dir);
-        let Some(content) = files::read(&path, MAX_FILE)? else { return Ok(None) };
-        let endpoint: Self = serde_json::from_slice(&content).map_err(|error| {
-            LinkError::Damaged { path, reason: error.to_string(), remedy: "it".to_owned() }
-        })?;
+    pub fn read(path: &Path) -> Result<Option<Self>, LinkError> {
+        let Some(content) = files::read(path, MAX_FILE)? else { return Ok(None) };
+        let endpoint: Self =
+            serde_json::from_slice(&content).map_err(|error| LinkError::Damaged {
+                path: path.to_owned(),
+                reason: error.to_string(),
+                remedy: "it".to_owned(),
+            })?;
         Ok(endpoint.lives().then_some(endpoint))
     }
 
-    /// Writes it to `dir`, mode 0600, in one step.
+    /// Writes it to `path`, mode 0600, in one step.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn publish(&self, dir: &Path) -> Result<(), LinkError> {
-        files::make_dir(dir)?;
+    pub fn publish(&self, path: &Path) -> Result<(), LinkError> {
+        path.parent().map_or(Ok(()), files::make_dir)?;
         let mut content =
             serde_json::to_vec_pretty(self).map_err(|error| LinkError::Issue(error.to_string()))?;
         content.push(b'\n');
-        files::write(&Self::file(dir), &content)
+        files::write(path, &content)
     }
 
-    /// Removes the file from `dir`.
+    /// Removes the file.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn withdraw(dir: &Path) -> Result<(), LinkError> {
-        files::remove(&Self::file(dir))
+    pub fn withdraw(path: &Path) -> Result<(), LinkError> {
+        files::remove(path)
     }
 
     /// Whether a process of that number is there.
@@ -94,31 +87,33 @@ mod tests {
     #[test]
     fn the_file_is_private_and_comes_back() {
         let dir = tempfile::tempdir().unwrap();
-        let run = dir.path().join("run");
-        assert_eq!(Endpoint::read(&run).unwrap(), None);
+        let path = dir.path().join("run/endpoint.json");
+        assert_eq!(Endpoint::read(&path).unwrap(), None);
         let mine = endpoint(std::process::id());
-        mine.publish(&run).unwrap();
-        assert_eq!(Endpoint::read(&run).unwrap(), Some(mine));
-        assert_eq!(fs::metadata(Endpoint::file(&run)).unwrap().mode() & 0o777, 0o600);
-        Endpoint::withdraw(&run).unwrap();
-        Endpoint::withdraw(&run).unwrap();
-        assert_eq!(Endpoint::read(&run).unwrap(), None);
+        mine.publish(&path).unwrap();
+        assert_eq!(Endpoint::read(&path).unwrap(), Some(mine));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        Endpoint::withdraw(&path).unwrap();
+        Endpoint::withdraw(&path).unwrap();
+        assert_eq!(Endpoint::read(&path).unwrap(), None);
     }
 
     #[test]
     fn the_file_of_a_dead_process_counts_as_none() {
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("endpoint.json");
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        endpoint(child.id()).publish(dir.path()).unwrap();
-        assert_eq!(Endpoint::read(dir.path()).unwrap(), None);
+        endpoint(child.id()).publish(&path).unwrap();
+        assert_eq!(Endpoint::read(&path).unwrap(), None);
     }
 
     #[test]
     fn rubbish_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(Endpoint::file(dir.path()), "{").unwrap();
-        let error = Endpoint::read(dir.path()).unwrap_err();
+        let path = dir.path().join("endpoint.json");
+        fs::write(&path, "{").unwrap();
+        let error = Endpoint::read(&path).unwrap_err();
         assert!(error.to_string().contains("endpoint.json"), "{error}");
     }
 }

@@ -44,6 +44,11 @@ pub enum LinkError {
     /// A certificate could not be made.
     #[error("can't make a certificate: {0}; please report this")]
     Issue(String),
+    /// A name that no certificate can hold.
+    #[error(
+        "server.names: “{0}” is neither a host name nor an address; correct it in the configuration"
+    )]
+    Name(String),
     /// A key and certificates that TLS does not accept.
     #[error(
         "the certificates in use are not accepted by TLS: {0}; remove the folder `pki` and restart the daemon, which makes new ones"
@@ -99,7 +104,7 @@ impl LinkError {
                 _ => Code::Config,
             },
             Self::Exposed { .. } | Self::Stranger { .. } => Code::Denied,
-            Self::Damaged { .. } | Self::Setup(_) => Code::Config,
+            Self::Damaged { .. } | Self::Name(_) | Self::Setup(_) => Code::Config,
             Self::NoIdentity { .. } | Self::Unreachable { .. } | Self::Broken(_) => {
                 Code::Unavailable
             }

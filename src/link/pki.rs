@@ -94,18 +94,27 @@ impl Pki {
     }
 
     /// Makes what is missing and renews what does not last: only the daemon does this, while it
-    /// holds its home's lock. `user` is whom the client's certificate names. True if something
-    /// is new.
+    /// holds its home's lock. `user` is whom the client's certificate names, `names` are the
+    /// server's names and addresses beside localhost. True if something is new.
     ///
     /// # Errors
     /// If a file can't be read or written, or the authority's files don't fit together.
-    pub fn prepare(&self, user: &str, now: SystemTime) -> Result<bool, LinkError> {
+    pub fn prepare(
+        &self,
+        user: &str,
+        names: &[String],
+        now: SystemTime,
+    ) -> Result<bool, LinkError> {
         files::make_dir(&self.dir)?;
         let authority = self.authority(now)?;
+        let own = [SERVER_NAME, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let names = [&own, names].concat();
         let mut renewed = false;
-        for (role, name) in [(Role::Server, SERVER_NAME), (Role::Client, user)] {
-            if !self.lasts(role, &authority.certificate, now)? {
-                self.issue(role, name, &authority, now)?;
+        for (role, name, names) in
+            [(Role::Server, SERVER_NAME, &names), (Role::Client, user, &Vec::new())]
+        {
+            if !self.lasts(role, names, &authority.certificate, now)? {
+                self.issue(role, name, names, &authority, now)?;
                 renewed = true;
             }
         }
@@ -156,6 +165,7 @@ impl Pki {
     fn lasts(
         &self,
         role: Role,
+        names: &[String],
         authority: &CertificateDer<'static>,
         now: SystemTime,
     ) -> Result<bool, LinkError> {
@@ -171,10 +181,12 @@ impl Pki {
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
                     .build()
                     .map_err(|error| LinkError::Setup(error.to_string()))?;
-                let name = ServerName::try_from(SERVER_NAME)
-                    .map_err(|error| LinkError::Setup(error.to_string()))?;
-                times.iter().all(|time| {
-                    verifier.verify_server_cert(&certificate, &[], &name, &[], *time).is_ok()
+                let names: Vec<_> =
+                    names.iter().map(|name| server_name(name)).collect::<Result<_, _>>()?;
+                names.iter().all(|name| {
+                    times.iter().all(|time| {
+                        verifier.verify_server_cert(&certificate, &[], name, &[], *time).is_ok()
+                    })
                 })
             }
             Role::Client => {
@@ -192,6 +204,7 @@ impl Pki {
         &self,
         role: Role,
         name: &str,
+        names: &[String],
         authority: &Authority,
         now: SystemTime,
     ) -> Result<(), LinkError> {
@@ -203,11 +216,8 @@ impl Pki {
             Role::Server => ExtendedKeyUsagePurpose::ServerAuth,
             Role::Client => ExtendedKeyUsagePurpose::ClientAuth,
         }];
-        if role == Role::Server {
-            let names = [SERVER_NAME, "localhost", "127.0.0.1", "::1"].map(str::to_owned);
-            params.subject_alt_names =
-                CertificateParams::new(names).map_err(|error| issue(&error))?.subject_alt_names;
-        }
+        params.subject_alt_names =
+            CertificateParams::new(names).map_err(|error| issue(&error))?.subject_alt_names;
         let made = params.signed_by(&key, &authority.issuer).map_err(|error| issue(&error))?;
         self.store(role.stem(), &key, &made.pem())
     }
@@ -253,6 +263,10 @@ pub fn user(certificate: &CertificateDer<'_>) -> Option<String> {
     parsed.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
 }
 
+fn server_name(name: &str) -> Result<ServerName<'static>, LinkError> {
+    ServerName::try_from(name.to_owned()).map_err(|_| LinkError::Name(name.to_owned()))
+}
+
 /// Trust in that authority and no other.
 pub(crate) fn trust(authority: &CertificateDer<'static>) -> Result<Arc<RootCertStore>, LinkError> {
     let mut roots = RootCertStore::empty();
@@ -293,9 +307,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pki = Pki::at(dir.path().join("pki"));
         assert!(matches!(pki.identity(Role::Client), Err(LinkError::NoIdentity { .. })));
-        assert!(pki.prepare("ada", now()).unwrap());
+        assert!(pki.prepare("ada", &[], now()).unwrap());
         let first = pki.identity(Role::Client).unwrap();
-        assert!(!pki.prepare("ada", now()).unwrap());
+        assert!(!pki.prepare("ada", &[], now()).unwrap());
         assert_eq!(pki.identity(Role::Client).unwrap().certificate, first.certificate);
         assert_eq!(user(&first.certificate).as_deref(), Some("ada"));
         let entries: Vec<_> = fs::read_dir(dir.path().join("pki")).unwrap().collect();
@@ -309,37 +323,50 @@ mod tests {
     fn certificates_are_renewed_before_they_end_and_the_authority_stays() {
         let dir = tempfile::tempdir().unwrap();
         let pki = Pki::at(dir.path());
-        pki.prepare("ada", now()).unwrap();
+        pki.prepare("ada", &[], now()).unwrap();
         let before = pki.identity(Role::Server).unwrap();
-        assert!(!pki.prepare("ada", now() + Duration::from_secs(59 * DAY)).unwrap());
-        assert!(pki.prepare("ada", now() + Duration::from_secs(61 * DAY)).unwrap());
+        assert!(!pki.prepare("ada", &[], now() + Duration::from_secs(59 * DAY)).unwrap());
+        assert!(pki.prepare("ada", &[], now() + Duration::from_secs(61 * DAY)).unwrap());
         let after = pki.identity(Role::Server).unwrap();
         assert_ne!(before.certificate, after.certificate);
         assert_eq!(before.authority, after.authority);
     }
 
     #[test]
+    fn a_server_with_a_new_name_gets_a_new_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = Pki::at(dir.path());
+        let names = ["darwin.example".to_owned(), "10.1.2.3".to_owned()];
+        assert!(pki.prepare("ada", &names[..1], now()).unwrap());
+        assert!(pki.prepare("ada", &names, now()).unwrap());
+        assert!(!pki.prepare("ada", &names, now()).unwrap());
+        assert!(!pki.prepare("ada", &names[1..], now()).unwrap());
+        let error = pki.prepare("ada", &["no name".to_owned()], now()).unwrap_err();
+        assert!(error.to_string().contains("“no name”"), "{error}");
+    }
+
+    #[test]
     fn a_certificate_of_another_authority_is_replaced() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Pki::at(one.path()).prepare("ada", now()).unwrap();
+        Pki::at(one.path()).prepare("ada", &[], now()).unwrap();
         let pki = Pki::at(two.path());
-        pki.prepare("ada", now()).unwrap();
+        pki.prepare("ada", &[], now()).unwrap();
         for file in ["client.pem", "client.key"] {
             fs::copy(one.path().join(file), two.path().join(file)).unwrap();
         }
-        assert!(pki.prepare("ada", now()).unwrap());
+        assert!(pki.prepare("ada", &[], now()).unwrap());
     }
 
     #[test]
     fn a_lost_or_damaged_authority_is_named_and_never_replaced_silently() {
         let dir = tempfile::tempdir().unwrap();
         let pki = Pki::at(dir.path());
-        pki.prepare("ada", now()).unwrap();
+        pki.prepare("ada", &[], now()).unwrap();
         fs::write(dir.path().join("ca.key"), "rubbish").unwrap();
-        let error = pki.prepare("ada", now()).unwrap_err();
+        let error = pki.prepare("ada", &[], now()).unwrap_err();
         assert!(error.to_string().contains("ca.key"), "{error}");
         fs::remove_file(dir.path().join("ca.key")).unwrap();
-        let error = pki.prepare("ada", now()).unwrap_err();
+        let error = pki.prepare("ada", &[], now()).unwrap_err();
         assert!(matches!(error, LinkError::Damaged { .. }), "{error}");
     }
 }

@@ -79,7 +79,7 @@ impl v1::operations_server::Operations for Operations {
 fn identities() -> (tempfile::TempDir, Identity, Identity) {
     let home = tempfile::tempdir().unwrap();
     let pki = Pki::at(home.path());
-    pki.prepare("ada", SystemTime::now()).unwrap();
+    pki.prepare("ada", &[], SystemTime::now()).unwrap();
     let (server, client) =
         (pki.identity(Role::Server).unwrap(), pki.identity(Role::Client).unwrap());
     (home, server, client)
