@@ -6,7 +6,14 @@ pub mod text;
 pub mod paths;
 pub mod section;
 pub mod layers;
+pub mod table;
+pub mod files;
+pub mod suite;
+pub mod space;
+pub mod check;
+pub mod openevolve;
+pub mod spec;
 
+pub use layers::{Loaded, Sources};
 pub use paths::Paths;
 pub use section::Config;
-pub use layers::{Loaded, Sources};

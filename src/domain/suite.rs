@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::objective::{Goal, Objective};
 
 /// How an agent is scored.
+// Unknown keys are refused by `config`: serde can't where a field is flattened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Suite {
     /// What users call it.
     pub name: String,

@@ -1,0 +1,235 @@
+//! `suite.toml`: how agents are scored, and the files that it takes.
+
+use std::path::Path;
+
+use serde::Deserialize as _;
+use toml::{Table, Value};
+
+use super::{
+    error::SpecError,
+    files::{self, Reader},
+    table, text,
+};
+use crate::domain::{
+    genome::FilePath,
+    suite::{Bundle, Limits, Method, Suite},
+};
+
+/// The most parameters of a run, and dimensions of a function.
+pub const MAX_PARAMS: usize = 10_000;
+
+/// Reads a suite from `suite.toml`, or from the directory that holds it.
+///
+/// # Errors
+/// Names the file, the field, and what to do.
+pub fn load(path: &Path) -> Result<(Suite, Bundle), SpecError> {
+    let inside = path.join("suite.toml");
+    let path = if path.is_dir() { inside.as_path() } else { path };
+    let text = text::read(path).map_err(|what| SpecError::file(path, what))?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = stem(path, dir);
+    table::parse(&text)
+        .and_then(|suite| {
+            let (suite, named) = read(suite, "", &name)?;
+            let files = bundle(&suite, &named, dir, &[own])?;
+            check_files(&suite, "", &files)?;
+            Ok((suite, files))
+        })
+        .map_err(|error| error.within(path))
+}
+
+/// Reads a suite from text that was checked and inlined before; it names no files.
+///
+/// # Errors
+/// Names the field and what to do.
+pub fn parse(text: &str) -> Result<Suite, SpecError> {
+    table::parse(text).and_then(|suite| read(suite, "", "suite")).map(|(suite, _)| suite)
+}
+
+/// `suite` as text that [`parse`] reads.
+///
+/// # Errors
+/// If a value has no counterpart in TOML.
+pub fn to_toml(suite: &Suite) -> Result<String, SpecError> {
+    toml::to_string(suite).map_err(|error| SpecError::new("suite", error.to_string()))
+}
+
+/// What users call a suite that has no name: its directory's, or its file's.
+fn stem(path: &Path, dir: &Path) -> String {
+    let dir = dir.canonicalize().ok();
+    let name = if path.ends_with("suite.toml") { dir.as_deref() } else { Some(path) };
+    let name = name.and_then(Path::file_stem).and_then(|name| name.to_str());
+    name.unwrap_or("suite").to_owned()
+}
+
+/// The suite in `suite`, and the files that it lists.
+pub(super) fn read(
+    mut suite: Table,
+    place: &str,
+    name: &str,
+) -> Result<(Suite, Vec<String>), SpecError> {
+    let own: &[&str] = match suite.get("kind").and_then(Value::as_str) {
+        Some("builtin") => &["function", "dimensions"],
+        Some("command") => &["argv"],
+        Some("python") => &["evaluator", "program", "cascade", "cascade_thresholds"],
+        Some(other) => {
+            let hint = text::hint(other, &["builtin", "command", "python"]);
+            return Err(fault(place, "kind", format!("there is no kind “{other}”; {hint}")));
+        }
+        None => {
+            return Err(fault(place, "kind", "is missing; give “builtin”, “command” or “python”"));
+        }
+    };
+    let common = ["name", "kind", "objectives", "limits", "files"];
+    table::known(&suite, place, &[&common, own].concat())?;
+    let files = match suite.remove("files") {
+        None => Vec::new(),
+        Some(files) => Vec::<String>::deserialize(files)
+            .map_err(|error| fault(place, "files", error.message()))?,
+    };
+    let objectives = match suite.get("objectives") {
+        Some(Value::Array(objectives)) => objectives.as_slice(),
+        _ => &[],
+    };
+    for (at, objective) in objectives.iter().enumerate() {
+        let place = table::below(place, &format!("objectives[{at}]"));
+        let objective = table::as_table(objective.clone(), &place)?;
+        table::known(&objective, &place, &["name", "goal", "weight", "gate"])?;
+        table::typed::<crate::domain::objective::Objective>(&objective, &place)?;
+    }
+    if let Some(Value::Table(limits)) = suite.get("limits") {
+        let place = table::below(place, "limits");
+        let known = ["time", "memory_mib", "processes", "disk_mib", "output_kib"];
+        table::known(limits, &place, &known)?;
+        table::typed::<Limits>(limits, &place)?;
+    }
+    suite.entry("name").or_insert_with(|| Value::from(name));
+    let suite: Suite = table::typed(&suite, place)?;
+    check(&suite, place)?;
+    Ok((suite, files))
+}
+
+/// The files of a suite in `dir`: those that it lists, else all but `not` and its README.
+pub(super) fn bundle(
+    suite: &Suite,
+    named: &[String],
+    dir: &Path,
+    not: &[&str],
+) -> Result<Bundle, SpecError> {
+    if matches!(suite.method, Method::Builtin { .. }) {
+        return Ok(Bundle::new());
+    }
+    if named.is_empty() {
+        let mut files = files::directory(dir)?;
+        files.retain(|path, _| !not.contains(&path.as_str()) && path.as_str() != "README.md");
+        return Ok(files);
+    }
+    let mut reader = Reader::new(dir)?;
+    for path in named {
+        reader.add(path)?;
+    }
+    Ok(reader.into_files())
+}
+
+fn fault(place: &str, key: &str, what: impl Into<String>) -> SpecError {
+    SpecError::new(table::below(place, key), what)
+}
+
+/// Whether all values are in their bounds.
+fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
+    let fault = |key: &str, what: &str| Err(fault(place, key, what));
+    let limits = &suite.limits;
+    if !(limits.time > 0.0 && limits.time <= 86_400.0) {
+        return fault("limits.time", "must lie above 0 and not beyond 86400 seconds");
+    }
+    let bounds = [
+        ("limits.memory_mib", limits.memory_mib, 16, 1 << 20),
+        ("limits.processes", u64::from(limits.processes), 1, 4096),
+        ("limits.disk_mib", limits.disk_mib, 1, 1 << 16),
+        ("limits.output_kib", limits.output_kib, 1, 1 << 16),
+    ];
+    for (key, value, min, max) in bounds {
+        if value < min || value > max {
+            return fault(key, &format!("{value} is out of bounds; give {min} to {max}"));
+        }
+    }
+    let objectives = suite.objectives();
+    for (at, objective) in objectives.iter().enumerate() {
+        let key = |name: &str| format!("objectives[{at}].{name}");
+        let again = objectives[..at].iter().any(|other| other.name == objective.name);
+        if objective.name.is_empty() || again {
+            return fault(&key("name"), "must be there, and no other objective's");
+        }
+        if !(objective.weight >= 0.0 && objective.weight.is_finite()) {
+            return fault(&key("weight"), "must be a number of at least 0");
+        }
+        if objective.gate.is_some_and(|gate| !gate.is_finite()) {
+            return fault(&key("gate"), "must be a finite number");
+        }
+    }
+    if objectives.iter().all(|objective| objective.weight == 0.0) {
+        return fault("objectives", "all have weight 0, so nothing is selected; give one a weight");
+    }
+    match &suite.method {
+        Method::Builtin { dimensions, .. } => {
+            if *dimensions == 0 || *dimensions as usize > MAX_PARAMS {
+                return fault("dimensions", &format!("give 1 to {MAX_PARAMS}"));
+            }
+            if objectives.len() != 1 || objectives[0].name != "score" {
+                return fault("objectives", "a builtin suite has one objective, named “score”");
+            }
+        }
+        Method::Command { argv } => {
+            if argv.first().is_none_or(String::is_empty) {
+                return fault("argv", "is empty; give a program and its arguments");
+            }
+            if argv.len() > 256 || argv.iter().any(|arg| arg.len() > 4096 || arg.contains('\0')) {
+                return fault("argv", "give at most 256 arguments of at most 4096 bytes");
+            }
+        }
+        Method::Python { evaluator, program, cascade_thresholds, .. } => {
+            for (key, path) in [("evaluator", Some(evaluator)), ("program", program.as_ref())] {
+                if let Some(Err(error)) = path.map(|path| FilePath::new(path)) {
+                    return fault(key, &error.to_string());
+                }
+            }
+            if cascade_thresholds.iter().any(|threshold| !threshold.is_finite()) {
+                return fault("cascade_thresholds", "must be finite numbers");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the files that `suite` names are among `files`.
+///
+/// # Errors
+/// Names the field and the file that is missing.
+pub fn check_files(suite: &Suite, place: &str, files: &Bundle) -> Result<(), SpecError> {
+    let has = |name: &str| {
+        let inside = format!("{name}/");
+        files.keys().any(|path| path.as_str() == name || path.as_str().starts_with(&inside))
+    };
+    match &suite.method {
+        Method::Builtin { .. } => Ok(()),
+        Method::Python { evaluator, .. } if has(evaluator) => Ok(()),
+        Method::Python { evaluator, .. } => Err(fault(
+            place,
+            "evaluator",
+            format!("there is no file “{evaluator}” in the suite's directory"),
+        )),
+        Method::Command { argv } => {
+            let missing =
+                argv.iter().filter_map(|arg| arg.strip_prefix("{suite}/")).find(|name| !has(name));
+            match missing {
+                None => Ok(()),
+                Some(name) => Err(fault(
+                    place,
+                    "argv",
+                    format!("there is no file “{name}” in the suite's directory"),
+                )),
+            }
+        }
+    }
+}
