@@ -1,1 +1,183 @@
 //! The daemon: manager, evaluator, registry and session loops in one task tree.
+
+pub mod clock;
+pub mod supervise;
+pub mod home;
+pub mod log;
+pub mod notify;
+pub mod admin;
+pub mod args;
+pub mod server;
+pub mod error;
+pub mod run;
+
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Parser as _, error::ErrorKind};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    code::Code,
+    config::{Config, Loaded, section::Log},
+};
+
+use args::Args;
+use error::DaemonError;
+use home::Lock;
+use run::{Control, Listeners, Setup, run};
+
+/// The exit status after a second signal: 128 and SIGTERM, as a shell has it.
+const KILLED: u8 = 143;
+/// The most threads for work that blocks.
+const BLOCKING_THREADS: usize = 64;
+/// The upper bounds of latency histograms, in seconds.
+const BUCKETS: [f64; 12] =
+    [0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+
+/// Runs `darwind` with this command line, the program's name first.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to standard output, mistakes to standard error.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(Code::Usage.exit()),
+            };
+        }
+    };
+    let journal = std::env::var("JOURNAL_STREAM").ok();
+    let loaded = load(&args);
+    let log = loaded.as_ref().map_or_else(|_| Log::default(), |(_, config)| config.log.clone());
+    let handle = log::start(&log, journal.as_deref()).map_err(DaemonError::Log);
+    if handle.is_err() {
+        // So that the mistake can be told at all.
+        let _ = log::start(&Log::default(), journal.as_deref());
+    }
+    let result = match (loaded, handle) {
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (Ok(_), Ok(_)) if args.check_config => {
+            tracing::info!("the configuration is right");
+            Ok(())
+        }
+        (Ok((paths, config)), Ok(log)) => start(args, paths, config, log),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(DaemonError::Killed) => {
+            tracing::error!("{}", DaemonError::Killed);
+            ExitCode::from(KILLED)
+        }
+        Err(error) => {
+            tracing::error!(code = error.code().name(), "{error}");
+            ExitCode::from(error.code().exit())
+        }
+    }
+}
+
+fn load(args: &Args) -> Result<(crate::config::Paths, Config), DaemonError> {
+    let paths = args.paths(&|name| std::env::var_os(name))?;
+    let config = Loaded::load(&args.sources(&paths, environment()))?.config;
+    Ok((paths, config))
+}
+
+/// The environment's variables that are text.
+fn environment() -> Vec<(String, String)> {
+    let text = |text: OsString| text.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+fn start(
+    args: Args,
+    paths: crate::config::Paths,
+    config: Config,
+    log: log::Handle,
+) -> Result<(), DaemonError> {
+    let system = |action| move |source| DaemonError::System { action, source };
+    let runtime = Builder::new_multi_thread()
+        .thread_name("darwind")
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(system("start threads"))?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|error| DaemonError::System {
+            action: "start the metrics",
+            source: std::io::Error::other(error),
+        })?;
+    let result = runtime.block_on(async {
+        // First of all, so that nothing is opened that a daemon at work has open.
+        let _lock = Lock::take(&paths.data_dir)?;
+        let control = Control::default();
+        let signals = Signals::new().map_err(system("listen for signals"))?;
+        let watch = tokio::spawn(signals.watch(control.clone()));
+        let listeners = Listeners::bind(&config).await?;
+        let reload = {
+            let args = args.clone();
+            Arc::new(move || load(&args).map(|(_, config)| config))
+        };
+        let user = user(&|name| std::env::var_os(name));
+        let setup = Setup { config, paths, user, log, metrics, reload };
+        let result = run(setup, listeners, control).await;
+        watch.abort();
+        result
+    });
+    // What still blocks a thread has had its time.
+    runtime.shutdown_background();
+    result
+}
+
+/// The name of the user who runs the daemon, for the certificate of his client.
+fn user(env: &dyn Fn(&str) -> Option<OsString>) -> String {
+    let set = |name| env(name).filter(|name| !name.is_empty());
+    let name = set("USER").or_else(|| set("LOGNAME"));
+    let name = name.as_deref().and_then(OsStr::to_str).map(str::to_owned);
+    name.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn watch(mut self, control: Control) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => control.reload.notify_one(),
+                _ = self.terminate.recv() => end(&control, "SIGTERM"),
+                _ = self.interrupt.recv() => end(&control, "SIGINT"),
+            }
+        }
+    }
+}
+
+fn end(control: &Control, signal: &str) {
+    if control.signalled.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        control.kill.cancel();
+    } else {
+        tracing::info!(signal, "draining; a second signal ends at once");
+        control.stop.cancel();
+    }
+}

@@ -1,0 +1,112 @@
+//! One daemon to a home: a lock that the system frees when its holder ends, however it ends.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::{fs::FlockOperation, io::Errno};
+
+use crate::{code::Code, link::files};
+
+/// Why the home could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Another daemon has it.
+    #[error("another daemon{holder} runs on {dir}: `darwin status` shows it, `darwin down` ends it", dir = dir.display())]
+    Taken {
+        /// The home's data directory.
+        dir: PathBuf,
+        /// " (process N)", if that is known.
+        holder: String,
+    },
+    /// The system refused.
+    #[error("can't lock {path}: {source}; the daemon must be able to write there", path = path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory could not be made.
+    #[error(transparent)]
+    Files(#[from] crate::link::error::LinkError),
+}
+
+impl HomeError {
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Taken { .. } => Code::Conflict,
+            Self::Lock { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Code::Denied
+            }
+            Self::Lock { .. } => Code::Config,
+            Self::Files(error) => error.code(),
+        }
+    }
+}
+
+/// The lock on a home, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the home whose data lies in `dir`.
+    ///
+    /// # Errors
+    /// If another process has it, or the system refuses.
+    pub fn take(dir: &Path) -> Result<Self, HomeError> {
+        files::make_dir(dir)?;
+        let path = dir.join("darwind.lock");
+        let fault = |source| HomeError::Lock { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fault)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut holder = String::new();
+                let read = (&file).take(20).read_to_string(&mut holder);
+                let known = read.is_ok() && holder.trim().parse::<u32>().is_ok();
+                let holder =
+                    if known { format!(" (process {})", holder.trim()) } else { String::new() };
+                return Err(HomeError::Taken { dir: dir.to_owned(), holder });
+            }
+            Err(error) => return Err(fault(error.into())),
+        }
+        // The number is for people; the lock is what counts.
+        file.set_len(0).map_err(fault)?;
+        file.rewind().map_err(fault)?;
+        writeln!(file, "{}", std::process::id()).map_err(fault)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_taken_once_and_free_again_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("data");
+        let lock = Lock::take(&home).unwrap();
+        let error = Lock::take(&home).unwrap_err();
+        assert_eq!(error.code(), Code::Conflict);
+        let process = format!("(process {})", std::process::id());
+        assert!(error.to_string().contains(&process), "{error}");
+        drop(lock);
+        Lock::take(&home).unwrap();
+    }
+}

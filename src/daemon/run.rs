@@ -1,0 +1,255 @@
+//! The daemon from its start to its end.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, sync::Notify, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, Paths},
+    link::{
+        acceptor::{Acceptor, Limits},
+        endpoint::Endpoint,
+        error::LinkError,
+        pki::{Pki, Role},
+        tls,
+    },
+};
+
+use super::{
+    admin::{self, Phase, Vitals},
+    clock::Clock,
+    error::DaemonError,
+    log, notify,
+    server::{self, context::Context},
+    supervise::{Task, Tree},
+};
+
+/// What the port holds, and how long a handshake may take.
+const LIMITS: Limits = Limits { connections: 512, handshake: Duration::from_secs(10) };
+/// How often certificates are looked at.
+const RENEWAL: Duration = Duration::from_secs(6 * 3600);
+
+/// What the daemon is made of.
+pub struct Setup {
+    /// Its configuration.
+    pub config: Config,
+    /// Where everything lies; the caller holds the lock.
+    pub paths: Paths,
+    /// Who runs it.
+    pub user: String,
+    /// Its log.
+    pub log: log::Handle,
+    /// Its metrics.
+    pub metrics: PrometheusHandle,
+    /// Reads the configuration again.
+    pub reload: Arc<dyn Fn() -> Result<Config, DaemonError> + Send + Sync>,
+}
+
+/// Its ports.
+pub struct Listeners {
+    /// gRPC and WebSocket.
+    pub public: TcpListener,
+    /// Health and metrics.
+    pub admin: TcpListener,
+}
+
+/// How it is told what to do.
+#[derive(Clone, Default)]
+pub struct Control {
+    /// Finish what is at work, and end.
+    pub stop: CancellationToken,
+    /// End at once.
+    pub kill: CancellationToken,
+    /// Read the configuration again.
+    pub reload: Arc<Notify>,
+    /// Whether a signal asked for the end already.
+    pub signalled: Arc<AtomicBool>,
+}
+
+impl Listeners {
+    /// Opens the ports that the configuration names.
+    ///
+    /// # Errors
+    /// If one can't be opened: which key names it.
+    pub async fn bind(config: &Config) -> Result<Self, DaemonError> {
+        let bind = async |key, address: SocketAddr| {
+            let fault = |source| DaemonError::Listen { key, address, source };
+            TcpListener::bind(address).await.map_err(fault)
+        };
+        Ok(Self {
+            public: bind("server.listen", config.server.listen).await?,
+            admin: bind("server.admin", config.server.admin).await?,
+        })
+    }
+}
+
+/// Runs the daemon until `control` or a failure ends it.
+///
+/// # Errors
+/// If it can't start, a task fails that it can't do without, or it is killed.
+pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result<(), DaemonError> {
+    let Setup { mut config, paths, user, log, metrics, reload } = setup;
+    let port = |source| DaemonError::System { action: "read the ports' addresses", source };
+    let address = listeners.public.local_addr().map_err(port)?;
+    let admin = listeners.admin.local_addr().map_err(port)?;
+    let clock = Clock::System;
+    let vitals = Arc::new(Vitals::new(metrics));
+    let mut tree = Tree::default();
+    let port = Arc::new(listeners.admin);
+    let shown = vitals.clone();
+    tree.spawn(Task::Admin, move |_| admin::serve(port.clone(), shown.clone()));
+
+    let certificates = Certificates::open(&paths, user, &config, &clock)?;
+    let (acceptor, doors) = Acceptor::new(listeners.public, certificates.tls.clone(), LIMITS);
+    let context = Arc::new(Context {
+        vitals: vitals.clone(),
+        home: paths.data_dir.clone(),
+        admin,
+        workers: workers(&config),
+        stop: control.stop.clone(),
+    });
+    tree.spawn_once(Task::Acceptor, |stop| async {
+        acceptor.run(stop).await;
+        Ok(())
+    });
+    tree.spawn_once(Task::Calls, move |stop| server::calls(context, doors.grpc, stop));
+    let renewed = certificates.clone();
+    tree.spawn(Task::Renewal, move |_| renewed.clone().keep(clock.clone()));
+    if let Some(interval) = notify::watchdog() {
+        tree.spawn(Task::Watchdog, move |_| async move {
+            loop {
+                notify::alive();
+                tokio::time::sleep(interval).await;
+            }
+        });
+    }
+
+    let endpoint =
+        Endpoint { address, admin, pid: std::process::id(), started_ms: Clock::System.millis() };
+    endpoint.publish(&paths.endpoint())?;
+    vitals.enter(Phase::Ready);
+    let status = format!("answering at {address}, admin at {admin}");
+    notify::ready(&status);
+    tracing::info!(%address, %admin, home = %paths.data_dir.display(), "ready");
+
+    let result = loop {
+        tokio::select! {
+            () = control.stop.cancelled() => break Ok(()),
+            failure = tree.failure() => break Err(failure.into()),
+            () = control.reload.notified() => {
+                notify::reloading();
+                match reload() {
+                    Ok(new) => take_over(&mut config, new, &log, &certificates),
+                    Err(error) => tracing::error!("kept the old configuration: {error}"),
+                }
+                notify::ready(&status);
+            }
+        }
+    };
+
+    vitals.enter(Phase::Draining);
+    notify::stopping();
+    if let Err(error) = Endpoint::withdraw(&paths.endpoint()) {
+        tracing::warn!("{error}");
+    }
+    let drain = tree.end(Duration::from_secs(config.server.drain_seconds));
+    tokio::select! {
+        late = drain => tracing::info!(late = late.len(), "ended"),
+        () = control.kill.cancelled() => return Err(DaemonError::Killed),
+    }
+    result
+}
+
+/// Applies what of `new` takes effect without a restart.
+fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: &Certificates) {
+    if new.log.level != config.log.level {
+        match log.set(&new.log.level) {
+            Ok(()) => config.log.level.clone_from(&new.log.level),
+            Err(error) => tracing::error!("kept the old level: {error}"),
+        }
+    }
+    config.server.drain_seconds = new.server.drain_seconds;
+    if new.server.names != config.server.names {
+        config.server.names.clone_from(&new.server.names);
+        certificates.names.store(Arc::new(names(config)));
+        if let Err(error) = certificates.renew(&Clock::System) {
+            tracing::error!("kept the old certificates: {error}");
+        }
+    }
+    if *config == new {
+        tracing::info!("read the configuration again");
+    } else {
+        tracing::warn!("read the configuration again; some of what changed needs a restart");
+    }
+}
+
+/// Evaluations at once of a run that doesn't say.
+fn workers(config: &Config) -> usize {
+    match config.evaluator.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        some => some,
+    }
+}
+
+/// The names in the server's certificate, beside localhost.
+fn names(config: &Config) -> Vec<String> {
+    let ip = config.server.listen.ip();
+    let own = (!ip.is_unspecified() && !ip.is_loopback()).then(|| ip.to_string());
+    config.server.names.iter().cloned().chain(own).collect()
+}
+
+/// The certificates in use.
+#[derive(Clone)]
+struct Certificates {
+    pki: Pki,
+    user: String,
+    names: Arc<ArcSwap<Vec<String>>>,
+    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+}
+
+impl Certificates {
+    fn open(
+        paths: &Paths,
+        user: String,
+        config: &Config,
+        clock: &Clock,
+    ) -> Result<Self, LinkError> {
+        let (pki, names) = (Pki::at(paths.pki()), names(config));
+        pki.prepare(&user, &names, clock.now())?;
+        let tls = tls::server(&pki.identity(Role::Server)?)?;
+        Ok(Self {
+            pki,
+            user,
+            names: Arc::new(ArcSwap::from_pointee(names)),
+            tls: Arc::new(ArcSwap::from_pointee(tls)),
+        })
+    }
+
+    /// Renews what does not last; connections from now on get the new certificate.
+    fn renew(&self, clock: &Clock) -> Result<(), LinkError> {
+        if self.pki.prepare(&self.user, &self.names.load(), clock.now())? {
+            self.tls.store(Arc::new(tls::server(&self.pki.identity(Role::Server)?)?));
+            tracing::info!("renewed certificates");
+        }
+        Ok(())
+    }
+
+    async fn keep(self, clock: Clock) -> Result<(), String> {
+        let mut tick = tokio::time::interval(RENEWAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            // Tried again at the next turn; the certificates in use last for weeks.
+            if let Err(error) = self.renew(&clock) {
+                tracing::error!("can't renew the certificates: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The daemon's services: gRPC calls and WebSockets.
+
+pub mod context;
+mod operations;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+
+use crate::{
+    link::acceptor::Conn,
+    wire::{limits::MAX_GRPC_MESSAGE, v1::operations_server::OperationsServer},
+};
+
+use context::Context;
+
+/// Calls at once on one connection.
+const CALLS: u32 = 64;
+/// How often an idle connection is checked, and how long the answer may take.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Answers calls until `stop`, then those at work.
+///
+/// # Errors
+/// If the transport gives up: one sentence.
+pub async fn calls(
+    context: Arc<Context>,
+    connections: mpsc::Receiver<Conn>,
+    stop: CancellationToken,
+) -> Result<(), String> {
+    let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(CALLS)
+        .add_routes(routes(context))
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await
+        .map_err(|error| crate::wire::fault::chain(&error))
+}
+
+fn routes(context: Arc<Context>) -> Routes {
+    macro_rules! limited {
+        ($service:expr) => {
+            $service
+                .max_decoding_message_size(MAX_GRPC_MESSAGE)
+                .max_encoding_message_size(MAX_GRPC_MESSAGE)
+        };
+    }
+    Routes::new(limited!(OperationsServer::from_arc(Arc::new(operations::Service(context)))))
+}

@@ -1,0 +1,54 @@
+//! Calls about the daemon itself.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    daemon::admin::resident_bytes,
+    wire::v1::{
+        DoctorRequest, DoctorResponse, ShutdownRequest, ShutdownResponse, StatusRequest,
+        StatusResponse, VerifyResponse, VerifyStoreRequest, operations_server::Operations,
+    },
+};
+
+use super::context::{Context, peer};
+
+pub struct Service(pub Arc<Context>);
+
+#[async_trait]
+impl Operations for Service {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let context = &self.0;
+        Ok(Response::new(StatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_ms: u64::try_from(context.vitals.uptime().as_millis()).unwrap_or(u64::MAX),
+            resident_bytes: resident_bytes(),
+            home: context.home.display().to_string(),
+            admin: context.admin.to_string(),
+            workers: u32::try_from(context.workers).unwrap_or(u32::MAX),
+            ..Default::default()
+        }))
+    }
+
+    async fn doctor(&self, _: Request<DoctorRequest>) -> Result<Response<DoctorResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn verify_store(
+        &self,
+        _: Request<VerifyStoreRequest>,
+    ) -> Result<Response<VerifyResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn shutdown(
+        &self,
+        request: Request<ShutdownRequest>,
+    ) -> Result<Response<ShutdownResponse>, Status> {
+        tracing::info!(user = %peer(&request)?.user, "asked to end");
+        self.0.stop.cancel();
+        Ok(Response::new(ShutdownResponse {}))
+    }
+}
