@@ -1,0 +1,183 @@
+//! A generation at a time: the same genomes whatever the number of workers and the order of
+//! the answers.
+
+use crate::domain::id::Slot;
+
+use super::{
+    breed::{Breeder, Parents},
+    population::{Child, Member, comparable},
+    progress::Progress,
+    select::Picker,
+    setup::Proposal,
+};
+
+/// The generation at work, and the population that it comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Generational {
+    pub members: Vec<Member>,
+    pub generation: u64,
+    /// By index; the fitness once told.
+    pub children: Vec<Option<(Child, Option<f64>)>>,
+    picker: Picker,
+    /// The best fitness of earlier generations.
+    pub best_before: Option<f64>,
+    /// The next index to hand out.
+    next: usize,
+    told: usize,
+}
+
+impl Generational {
+    pub fn new(breeder: &Breeder, picker: Picker) -> Self {
+        let mut new = Self {
+            members: Vec::new(),
+            generation: 0,
+            children: Vec::new(),
+            picker,
+            best_before: None,
+            next: 0,
+            told: 0,
+        };
+        new.open(breeder);
+        new
+    }
+
+    /// Prepares the generation `self.generation` from `self.members`.
+    pub fn open(&mut self, breeder: &Breeder) {
+        let plan = &breeder.plan;
+        let elite = if self.generation == 0 { 0 } else { plan.elite };
+        self.children.clear();
+        self.children.resize(plan.population - elite, None);
+        (self.next, self.told) = (0, 0);
+        self.picker.refresh(&self.members);
+        if !plan.rivals {
+            // The elite first: children take the places after it.
+            let old = std::mem::take(&mut self.members);
+            let mut places: Vec<_> = self.picker.ranked().to_vec();
+            places.extend((0..old.len()).filter(|at| !old[*at].scored()));
+            let mut old: Vec<_> = old.into_iter().map(Some).collect();
+            self.members = places.into_iter().filter_map(|at| old[at].take()).collect();
+            self.picker.refresh(&self.members);
+        }
+    }
+
+    /// Whether nothing of the generation was handed out or answered yet.
+    pub fn idle(&self) -> bool {
+        self.next == 0 && self.told == 0
+    }
+
+    /// The answers that came for the generation at work.
+    pub fn answers(&self) -> impl Iterator<Item = (usize, f64)> {
+        let entries = self.children.iter().enumerate();
+        entries.filter_map(|(index, entry)| Some((index, entry.as_ref()?.1?)))
+    }
+
+    /// Takes up a stored state: the members and the answers already counted in `progress`.
+    pub fn resume(
+        &mut self,
+        generation: u64,
+        members: Vec<Member>,
+        answers: &[(usize, f64)],
+        breeder: &mut Breeder,
+        progress: &mut Progress,
+    ) {
+        (self.generation, self.members) = (generation, members);
+        self.open(breeder);
+        for (index, fitness) in answers {
+            self.make(*index, breeder, progress);
+            if let Some((_, answer)) = &mut self.children[*index] {
+                *answer = Some(*fitness);
+                self.told += 1;
+            }
+        }
+    }
+
+    pub fn ask(
+        &mut self,
+        max: usize,
+        breeder: &mut Breeder,
+        progress: &mut Progress,
+    ) -> Vec<Proposal> {
+        let mut proposals = Vec::with_capacity(max.min(self.children.len() - self.next));
+        while proposals.len() < max && self.next < self.children.len() && progress.may_ask() {
+            if self.children[self.next].is_none() {
+                proposals.push(self.make(self.next, breeder, progress));
+            }
+            self.next += 1;
+        }
+        proposals
+    }
+
+    fn make(&mut self, index: usize, breeder: &mut Breeder, progress: &mut Progress) -> Proposal {
+        let index32 = u32::try_from(index).unwrap_or(u32::MAX);
+        let slot = Slot { generation: self.generation, index: index32 };
+        let parents =
+            Parents { members: &self.members, picker: &self.picker, best: self.best_before };
+        // The places after the elite, in order.
+        let target = (index + breeder.plan.population - self.children.len())
+            .min(self.members.len().saturating_sub(1));
+        let (child, proposal) = breeder.child(slot, parents, |_| target);
+        self.children[index] = Some((child, None));
+        progress.asked += 1;
+        proposal
+    }
+
+    /// Takes a result. One that was never asked for, but belongs to this generation, is
+    /// taken too: after a restart results may be known already.
+    pub fn tell(
+        &mut self,
+        slot: Slot,
+        fitness: Option<f64>,
+        breeder: &mut Breeder,
+        progress: &mut Progress,
+    ) {
+        let index = slot.index as usize;
+        if slot.generation != self.generation || index >= self.children.len() {
+            return;
+        }
+        if self.children[index].is_none() {
+            self.make(index, breeder, progress);
+        }
+        let Some((child, answer)) = self.children[index].as_mut().filter(|made| made.1.is_none())
+        else {
+            return;
+        };
+        let fitness = comparable(fitness);
+        *answer = Some(fitness);
+        progress.told(slot, fitness, &child.genome);
+        self.told += 1;
+        if self.told == self.children.len() {
+            self.fold(breeder);
+            progress.turn();
+            self.best_before = progress.best.as_ref().map(|best| best.fitness);
+            progress.judge();
+        } else {
+            progress.judge_budget();
+        }
+    }
+
+    /// Replaces members by children, in the order of their slots, and opens the next
+    /// generation. A child without a score replaces nobody.
+    fn fold(&mut self, breeder: &Breeder) {
+        let offset = breeder.plan.population - self.children.len();
+        let population = breeder.plan.population as u64;
+        for (index, entry) in std::mem::take(&mut self.children).into_iter().enumerate() {
+            let Some((child, Some(fitness))) = entry else { continue };
+            let index32 = u32::try_from(index).unwrap_or(u32::MAX);
+            let slot = Slot { generation: self.generation, index: index32 };
+            let joined = self.generation.saturating_mul(population) + index as u64;
+            let member = Member { slot, genome: child.genome, fitness, joined };
+            match self.members.get_mut(offset + index) {
+                None => self.members.push(member),
+                Some(old) => {
+                    let wins =
+                        member.scored() && (child.rival.is_none() || member.fitness >= old.fitness);
+                    if wins {
+                        *old = member;
+                    }
+                }
+            }
+        }
+        self.generation += 1;
+        self.open(breeder);
+    }
+}
