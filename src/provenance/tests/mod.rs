@@ -1,0 +1,4 @@
+//! Tests of the durable formats, and what they share.
+
+mod fixture;
+mod roundtrip;
