@@ -7,6 +7,7 @@ pub mod log;
 pub mod notify;
 pub mod admin;
 pub mod args;
+pub mod evaluator;
 pub mod server;
 pub mod error;
 pub mod run;
