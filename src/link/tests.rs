@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +41,19 @@ struct Port {
     address: SocketAddr,
     client: Identity,
     stop: CancellationToken,
+    calls: Calls,
     tasks: Vec<JoinHandle<()>>,
     _home: tempfile::TempDir,
 }
 
-struct Operations;
+/// Lets a test hold a call: `Doctor` says that it began, and ends when it may.
+#[derive(Clone, Default)]
+struct Calls {
+    began: Arc<Notify>,
+    may_end: Arc<Notify>,
+}
+
+struct Operations(Calls);
 
 #[tonic::async_trait]
 impl v1::operations_server::Operations for Operations {
@@ -60,13 +68,15 @@ impl v1::operations_server::Operations for Operations {
         &self,
         _: Request<v1::DoctorRequest>,
     ) -> Result<Response<v1::DoctorResponse>, Status> {
-        Err(Fault::new(Code::Sandbox, "no user namespaces").into())
+        self.0.began.notify_one();
+        self.0.may_end.notified().await;
+        Ok(Response::new(v1::DoctorResponse::default()))
     }
     async fn verify_store(
         &self,
         _: Request<v1::VerifyStoreRequest>,
     ) -> Result<Response<v1::VerifyResponse>, Status> {
-        Err(Status::unimplemented(""))
+        Err(Fault::new(Code::Sandbox, "no user namespaces").into())
     }
     async fn shutdown(
         &self,
@@ -90,9 +100,9 @@ async fn port() -> Port {
     let config = Arc::new(ArcSwap::from_pointee(tls::server(&server).unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
+    let (stop, calls) = (CancellationToken::new(), Calls::default());
     let (acceptor, mut doors) = Acceptor::new(listener, config, LIMITS);
-    let routes = Routes::new(OperationsServer::new(Operations));
+    let routes = Routes::new(OperationsServer::new(Operations(calls.clone())));
     let incoming = ReceiverStream::new(doors.grpc).map(Ok::<_, std::convert::Infallible>);
     let grpc = Server::builder()
         .add_routes(routes)
@@ -126,7 +136,7 @@ async fn port() -> Port {
         tokio::spawn(async { grpc.await.unwrap() }),
         tokio::spawn(hub),
     ];
-    Port { address, client, stop, tasks, _home: home }
+    Port { address, client, stop, calls, tasks, _home: home }
 }
 
 impl Port {
@@ -148,10 +158,33 @@ async fn a_client_with_its_certificate_calls_and_is_known_by_name() {
     let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
     let answer = link.operations().status(v1::StatusRequest {}).await.unwrap();
     assert_eq!(answer.into_inner().home, "ada");
-    let refusal = link.operations().doctor(v1::DoctorRequest {}).await.unwrap_err();
+    let refusal = link.operations().verify_store(v1::VerifyStoreRequest {}).await.unwrap_err();
     assert_eq!(Fault::from(refusal), Fault::new(Code::Sandbox, "no user namespaces"));
     let unknown = link.runs().list(v1::ListRunsRequest::default()).await.unwrap_err();
     assert_eq!(Fault::from(unknown).code(), Code::Conflict);
+    drop(link);
+    port.end().await;
+}
+
+#[tokio::test]
+async fn a_drain_answers_the_calls_at_work() {
+    let port = port().await;
+    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
+    let mut operations = link.operations();
+    let call = tokio::spawn(async move { operations.doctor(v1::DoctorRequest {}).await });
+    port.calls.began.notified().await;
+    port.stop.cancel();
+    // The door is closed before the call is over.
+    let endpoint = port.endpoint();
+    let closed = async {
+        while Link::connect(&endpoint, &port.client).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.unwrap();
+    assert!(!call.is_finished());
+    port.calls.may_end.notify_one();
+    call.await.unwrap().unwrap();
     drop(link);
     port.end().await;
 }

@@ -1,0 +1,184 @@
+//! The daemon's life: start, health, reload, drain, and what a second one or a killed one means.
+
+use std::{
+    fs::{self, File},
+    os::unix::{fs::MetadataExt as _, net::UnixDatagram, process::ExitStatusExt as _},
+};
+
+use darwin::{link::endpoint::Endpoint, wire::v1};
+use rustix::process::Signal;
+
+use crate::home::{Home, PATIENCE, get, until};
+
+#[test]
+fn it_answers_health_checks_and_ends_cleanly_on_sigterm() {
+    let mut home = Home::new();
+    let endpoint = home.start(&[]);
+    assert_eq!(get(endpoint.admin, "/livez"), (200, "ok\n".to_owned()));
+    assert_eq!(get(endpoint.admin, "/readyz"), (200, "ok\n".to_owned()));
+    let (status, metrics) = get(endpoint.admin, "/metrics");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("\ndarwin_uptime_seconds "), "{metrics}");
+    assert_eq!(get(endpoint.admin, "/").0, 404);
+    let mode = fs::metadata(home.paths().endpoint()).unwrap().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+
+    home.signal(Signal::TERM);
+    assert_eq!(home.wait().code(), Some(0), "{}", home.log());
+    assert!(!home.paths().endpoint().exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_user_calls_it_and_ends_it() {
+    let mut home = Home::new();
+    let endpoint = home.start(&[]);
+    let link = home.link(&endpoint).await;
+    let status = link.operations().status(v1::StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.pid, endpoint.pid);
+    assert_eq!(status.admin, endpoint.admin.to_string());
+    assert!(status.resident_bytes > 1 << 20 && status.workers > 0, "{status:?}");
+
+    link.operations().shutdown(v1::ShutdownRequest {}).await.unwrap();
+    assert_eq!(home.wait().code(), Some(0), "{}", home.log());
+    assert!(home.log().contains("user=ada"), "{}", home.log());
+}
+
+#[test]
+fn a_second_one_on_the_same_home_is_refused() {
+    let mut home = Home::new();
+    let endpoint = home.start(&[]);
+    let second = home.darwind(&[]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains(&format!("(process {})", endpoint.pid)), "{said}");
+    assert!(said.contains("darwin down"), "{said}");
+    // The first is not disturbed.
+    assert_eq!(Endpoint::read(&home.paths().endpoint()).unwrap(), Some(endpoint));
+    assert_eq!(get(endpoint.admin, "/readyz").0, 200);
+}
+
+#[test]
+fn after_a_kill_the_file_is_stale_and_the_next_one_starts() {
+    let mut home = Home::new();
+    let first = home.start(&[]);
+    let authority = fs::read(home.paths().pki().join("ca.pem")).unwrap();
+    home.signal(Signal::KILL);
+    assert_eq!(home.wait().signal(), Some(9));
+    assert!(home.paths().endpoint().exists());
+    assert_eq!(Endpoint::read(&home.paths().endpoint()).unwrap(), None);
+
+    let second = home.start(&[]);
+    assert_ne!(second.pid, first.pid);
+    assert_eq!(fs::read(home.paths().pki().join("ca.pem")).unwrap(), authority);
+}
+
+#[test]
+fn sighup_reads_the_configuration_again() {
+    let mut home = Home::new();
+    let file = home.paths().config_file();
+    fs::write(&file, "[log]\nlevel = \"info\"\n").unwrap();
+    home.start(&[]);
+    let pki = home.paths().pki().join("server.pem");
+    let before = fs::read(&pki).unwrap();
+    let mut count = 0;
+    let mut reload = |text: &str, home: &Home| {
+        fs::write(&file, text).unwrap();
+        home.signal(Signal::HUP);
+        count += 1;
+        until("it has read the configuration", || {
+            let log = home.log();
+            let read = log.matches("configuration").count() >= count;
+            read.then_some(log)
+        })
+    };
+    let log = reload("[server]\nnames = [\"darwin.example\"]\n", &home);
+    assert!(log.contains("read the configuration again"), "{log}");
+    assert_ne!(fs::read(&pki).unwrap(), before);
+    let log = reload("[server]\nlisten = \"127.0.0.1:9\"\n", &home);
+    assert!(log.contains("needs a restart"), "{log}");
+    let log = reload("[log]\nlevle = \"debug\"\n", &home);
+    assert!(log.contains("kept the old configuration") && log.contains("levle"), "{log}");
+    home.signal(Signal::TERM);
+    assert_eq!(home.wait().code(), Some(0));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_named_and_the_status_is_78() {
+    let home = Home::new();
+    fs::write(home.paths().config_file(), "[server]\nlisten = \"nowhere\"\n").unwrap();
+    for args in [&["--check-config"][..], &[]] {
+        let output = home.darwind(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("darwind.toml") && said.contains("server.listen"), "{said}");
+    }
+    fs::write(home.paths().config_file(), "[registry]\ngroup = 64\n").unwrap();
+    let output = home.darwind(&["--check-config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let output = home.darwind(&["--log-level", ",,=", "--check-config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("log.level"));
+    assert_eq!(home.darwind(&["--bogus"]).output().unwrap().status.code(), Some(64));
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let home = Home::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = home.darwind(&["--listen", &address]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&address) && said.contains("server.listen"), "{said}");
+}
+
+#[test]
+fn systemd_hears_of_start_life_reload_and_end() {
+    let mut home = Home::new();
+    let socket = UnixDatagram::bind(home.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut heard = String::new();
+    let mut hear = |wanted: &str| {
+        while !heard.contains(wanted) {
+            let mut buffer = [0; 4096];
+            let count = socket.recv(&mut buffer).unwrap();
+            heard.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        }
+        heard = heard.split_off(heard.find(wanted).unwrap() + wanted.len());
+    };
+    let mut command = home.darwind(&[]);
+    command.env("NOTIFY_SOCKET", home.path("notify")).env("WATCHDOG_USEC", "200000");
+    home.spawn(command);
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    hear("WATCHDOG=1");
+    home.signal(Signal::HUP);
+    hear("RELOADING=1");
+    hear("MONOTONIC_USEC=");
+    hear("READY=1");
+    home.signal(Signal::TERM);
+    hear("STOPPING=1");
+    assert_eq!(home.wait().code(), Some(0));
+}
+
+#[test]
+fn the_log_suits_journald_and_machines() {
+    let mut home = Home::new();
+    let log = File::create(home.path("log")).unwrap().metadata().unwrap();
+    let mut command = home.darwind(&[]);
+    command.env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
+    home.spawn(command);
+    home.signal(Signal::TERM);
+    home.wait();
+    let text = home.log();
+    assert!(!text.is_empty() && text.lines().all(|line| line.starts_with("<6>")), "{text}");
+    assert!(!text.contains("INFO") && !text.contains("Z "), "{text}");
+
+    fs::remove_file(home.path("log")).unwrap();
+    home.start(&["--log-format", "json"]);
+    home.signal(Signal::TERM);
+    home.wait();
+    let text = home.log();
+    let parsed = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    assert!(!text.is_empty() && text.lines().all(|line| parsed(line)["level"] == "INFO"));
+}

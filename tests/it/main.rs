@@ -1,0 +1,6 @@
+//! The programs as users run them: real processes, each with a home of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test that finds something else should stop")]
+
+mod home;
+mod daemon;
