@@ -44,6 +44,10 @@ pub struct Args {
     /// The log's format: text or json (log.format).
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
+
+    /// Leave the terminal that it was started from, so that closing it ends nothing.
+    #[arg(long)]
+    pub own_session: bool,
 }
 
 impl Args {

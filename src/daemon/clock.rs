@@ -35,3 +35,9 @@ impl Clock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
+
+/// The system's time in milliseconds since the Unix epoch.
+#[must_use]
+pub fn millis() -> u64 {
+    Clock::System.millis()
+}

@@ -105,6 +105,10 @@ fn start(
     log: log::Handle,
 ) -> Result<(), DaemonError> {
     let system = |action| move |source| DaemonError::System { action, source };
+    if args.own_session {
+        rustix::process::setsid()
+            .map_err(|error| system("leave the terminal's session")(error.into()))?;
+    }
     let runtime = Builder::new_multi_thread()
         .thread_name("darwind")
         .max_blocking_threads(BLOCKING_THREADS)

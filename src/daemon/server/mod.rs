@@ -1,6 +1,8 @@
 //! The daemon's services: gRPC calls and WebSockets.
 
 pub mod context;
+mod measure;
+pub mod streams;
 mod operations;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -16,6 +18,7 @@ use crate::{
 };
 
 use context::Context;
+use measure::Measure;
 
 /// Calls at once on one connection.
 const CALLS: u32 = 64;
@@ -36,6 +39,7 @@ pub async fn calls(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(CALLS)
+        .layer(Measure)
         .add_routes(routes(context))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
