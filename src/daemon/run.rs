@@ -133,7 +133,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
 
     let endpoint =
         Endpoint { address, admin, pid: std::process::id(), started_ms: Clock::System.millis() };
-    endpoint.publish(&paths.endpoint())?;
+    endpoint.publish(&paths.run_dir)?;
     vitals.enter(Phase::Ready);
     let status = format!("answering at {address}, admin at {admin}");
     notify::ready(&status);
@@ -156,7 +156,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
 
     vitals.enter(Phase::Draining);
     notify::stopping();
-    if let Err(error) = Endpoint::withdraw(&paths.endpoint()) {
+    if let Err(error) = Endpoint::withdraw(&paths.run_dir) {
         tracing::warn!("{error}");
     }
     let drain = tree.end(Duration::from_secs(config.server.drain_seconds));

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{error::LinkError, files};
 
+/// Its name in the run directory.
+const FILE: &str = "endpoint.json";
 /// The largest such file.
 const MAX_FILE: u64 = 4 << 10;
 
@@ -25,42 +27,40 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// What the file at `path` says; `None` if there is none, or the process it names is gone.
+    /// What the file in the run directory `dir` says; `None` if there is none, or the process it names is gone.
     ///
     /// That the process lives does not prove that it is the daemon (numbers are used again):
     /// [`super::client::Link::connect`] tells, by its certificate.
     ///
     /// # Errors
     /// If the file can't be read or makes no sense.
-    pub fn read(path: &Path) -> Result<Option<Self>, LinkError> {
-        let Some(content) = files::read(path, MAX_FILE)? else { return Ok(None) };
-        let endpoint: Self =
-            serde_json::from_slice(&content).map_err(|error| LinkError::Damaged {
-                path: path.to_owned(),
-                reason: error.to_string(),
-                remedy: "it".to_owned(),
-            })?;
+    pub fn read(dir: &Path) -> Result<Option<Self>, LinkError> {
+        let path = dir.join(FILE);
+        let Some(content) = files::read(&path, MAX_FILE)? else { return Ok(None) };
+        let endpoint: Self = serde_json::from_slice(&content).map_err(|error| {
+            LinkError::Damaged { path, reason: error.to_string(), remedy: "it".to_owned() }
+        })?;
         Ok(endpoint.lives().then_some(endpoint))
     }
 
-    /// Writes it to `path`, mode 0600, in one step.
+    /// Writes it to `dir`, mode 0600, in one step.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn publish(&self, path: &Path) -> Result<(), LinkError> {
-        path.parent().map_or(Ok(()), files::make_dir)?;
+    pub fn publish(&self, dir: &Path) -> Result<(), LinkError> {
+        files::make_dir(dir)?;
         let mut content =
             serde_json::to_vec_pretty(self).map_err(|error| LinkError::Issue(error.to_string()))?;
         content.push(b'\n');
-        files::write(path, &content)
+        files::write(&dir.join(FILE), &content)
     }
 
-    /// Removes the file.
+    /// Removes the file from `dir`.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn withdraw(path: &Path) -> Result<(), LinkError> {
-        files::remove(path)
+    pub fn withdraw(dir: &Path) -> Result<(), LinkError> {
+        files::remove(&dir.join(FILE))
     }
 
     /// Whether a process of that number is there.
@@ -87,12 +87,12 @@ mod tests {
     #[test]
     fn the_file_is_private_and_comes_back() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run/endpoint.json");
+        let path = dir.path().join("run");
         assert_eq!(Endpoint::read(&path).unwrap(), None);
         let mine = endpoint(std::process::id());
         mine.publish(&path).unwrap();
         assert_eq!(Endpoint::read(&path).unwrap(), Some(mine));
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path.join(FILE)).unwrap().mode() & 0o777, 0o600);
         Endpoint::withdraw(&path).unwrap();
         Endpoint::withdraw(&path).unwrap();
         assert_eq!(Endpoint::read(&path).unwrap(), None);
@@ -101,19 +101,18 @@ mod tests {
     #[test]
     fn the_file_of_a_dead_process_counts_as_none() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("endpoint.json");
+        let path = dir.path();
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        endpoint(child.id()).publish(&path).unwrap();
-        assert_eq!(Endpoint::read(&path).unwrap(), None);
+        endpoint(child.id()).publish(path).unwrap();
+        assert_eq!(Endpoint::read(path).unwrap(), None);
     }
 
     #[test]
     fn rubbish_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("endpoint.json");
-        fs::write(&path, "{").unwrap();
-        let error = Endpoint::read(&path).unwrap_err();
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        let error = Endpoint::read(dir.path()).unwrap_err();
         assert!(error.to_string().contains("endpoint.json"), "{error}");
     }
 }

@@ -53,7 +53,7 @@ fn a_second_one_on_the_same_home_is_refused() {
     assert!(said.contains(&format!("(process {})", endpoint.pid)), "{said}");
     assert!(said.contains("darwin down"), "{said}");
     // The first is not disturbed.
-    assert_eq!(Endpoint::read(&home.paths().endpoint()).unwrap(), Some(endpoint));
+    assert_eq!(Endpoint::read(&home.paths().run_dir).unwrap(), Some(endpoint));
     assert_eq!(get(endpoint.admin, "/readyz").0, 200);
 }
 
@@ -65,7 +65,7 @@ fn after_a_kill_the_file_is_stale_and_the_next_one_starts() {
     home.signal(Signal::KILL);
     assert_eq!(home.wait().signal(), Some(9));
     assert!(home.paths().endpoint().exists());
-    assert_eq!(Endpoint::read(&home.paths().endpoint()).unwrap(), None);
+    assert_eq!(Endpoint::read(&home.paths().run_dir).unwrap(), None);
 
     let second = home.start(&[]);
     assert_ne!(second.pid, first.pid);

@@ -65,7 +65,7 @@ impl Home {
         until("the daemon is ready", || {
             let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {ended:?}\n{}", self.log());
-            Endpoint::read(&self.paths().endpoint()).unwrap().filter(|found| found.pid == pid)
+            Endpoint::read(&self.paths().run_dir).unwrap().filter(|found| found.pid == pid)
         })
     }
 
