@@ -133,8 +133,9 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
 
     let endpoint =
         Endpoint { address, admin, pid: std::process::id(), started_ms: Clock::System.millis() };
-    endpoint.publish(&paths.run_dir)?;
+    // Whoever finds the file finds a daemon that is ready.
     vitals.enter(Phase::Ready);
+    endpoint.publish(&paths.run_dir)?;
     let status = format!("answering at {address}, admin at {admin}");
     notify::ready(&status);
     tracing::info!(%address, %admin, home = %paths.data_dir.display(), "ready");
