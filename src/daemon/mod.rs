@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod supervise;
+pub mod store;
 pub mod home;
 pub mod log;
 pub mod notify;

@@ -1,0 +1,160 @@
+//! What can go wrong in a store, and the damage that a check finds.
+
+use std::{fmt, io, path::Path};
+
+use crate::code::Code;
+
+/// What a store could not do. Each message is a sentence for the user with the next step in it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the quota is full; nothing was changed.
+    #[error("{doing}: no space is left there; free some, and it goes on ({source})")]
+    Full {
+        /// What was being done, with the file.
+        doing: String,
+        /// The system's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The system refused a file operation.
+    #[error("{doing}: {source}; see to the file or the disk, then start the daemon again")]
+    Io {
+        /// What was being done, with the file.
+        doing: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The database refused.
+    #[error(
+        "{doing} failed in the database: {source}; `darwin store verify` checks what is stored"
+    )]
+    Sql {
+        /// What was being done.
+        doing: &'static str,
+        /// The database's error.
+        source: rusqlite::Error,
+    },
+    /// Stored data is damaged.
+    #[error("{0}; nothing was changed, `darwin store verify` checks the rest")]
+    Corrupt(Damage),
+    /// Another process uses the data directory.
+    #[error(
+        "{dir} is in use by another daemon; stop that one with `darwin down` or choose another directory"
+    )]
+    Locked {
+        /// The directory.
+        dir: String,
+    },
+    /// The database was written by an incompatible version.
+    #[error("the database has schema version {found}, this program knows {known}; {}", version_advice(*.found, *.known))]
+    Version {
+        /// The version found.
+        found: i64,
+        /// The version that this program writes.
+        known: i64,
+    },
+    /// A row of that key is there already, with other content.
+    #[error("{what} exists already; choose another id, or show the one that is there")]
+    Conflict {
+        /// What exists.
+        what: String,
+    },
+    /// A bound is reached.
+    #[error("{what}; ask for less, or try again later")]
+    Exhausted {
+        /// Which bound.
+        what: String,
+    },
+    /// The store failed before and must be opened anew.
+    #[error("the store stopped after an error ({0}); start the daemon again to recover")]
+    Broken(String),
+    /// A task of the store was cancelled or panicked.
+    #[error("a task of the store did not end; start the daemon again to recover")]
+    Cancelled,
+}
+
+fn version_advice(found: i64, known: i64) -> &'static str {
+    if found > known {
+        "use the newer program that wrote it"
+    } else {
+        "its migration is missing from this program"
+    }
+}
+
+/// One thing that is wrong with what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file or table.
+    pub place: String,
+    /// Where in it, in bytes, where that is known.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            Some(offset) => write!(f, "{} at byte {offset}: {}", self.place, self.what),
+            None => write!(f, "{}: {}", self.place, self.what),
+        }
+    }
+}
+
+impl StoreError {
+    /// The error of a file operation.
+    #[must_use]
+    pub fn io(doing: &str, path: &Path, source: io::Error) -> Self {
+        let doing = format!("{doing} {}", path.display());
+        if full(&source) {
+            Self::Full { doing, source: Box::new(source) }
+        } else {
+            Self::Io { doing, source }
+        }
+    }
+
+    /// The error of a database operation.
+    #[must_use]
+    pub fn sql(doing: &'static str, source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => {
+                Self::Full { doing: doing.to_owned(), source: Box::new(source) }
+            }
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Corrupt(Damage {
+                    place: "the database".to_owned(),
+                    offset: None,
+                    what: format!("{doing}: {source}"),
+                })
+            }
+            _ => Self::Sql { doing, source },
+        }
+    }
+
+    /// Stored data that is not what it should be.
+    #[must_use]
+    pub fn corrupt(place: impl Into<String>, offset: Option<u64>, what: impl Into<String>) -> Self {
+        Self::Corrupt(Damage { place: place.into(), offset, what: what.into() })
+    }
+
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Full { .. } | Self::Exhausted { .. } => Code::Exhausted,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Code::Denied
+            }
+            Self::Io { .. } | Self::Sql { .. } | Self::Broken(_) | Self::Cancelled => {
+                Code::Unavailable
+            }
+            Self::Corrupt(_) => Code::Corrupt,
+            Self::Locked { .. } | Self::Conflict { .. } => Code::Conflict,
+            Self::Version { .. } => Code::Config,
+        }
+    }
+}
+
+/// Whether the disk or the quota is full.
+fn full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

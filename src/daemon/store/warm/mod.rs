@@ -1,0 +1,155 @@
+//! The warm tier: rows about sessions, runs and agents, and the edges between agents.
+
+pub mod rows;
+pub mod connection;
+mod write;
+mod read;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cid::Cid;
+
+use super::error::{Damage, StoreError};
+use crate::domain::id::{AgentId, RunId, SessionId};
+use rows::{
+    AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow, Walked,
+};
+
+/// The most rows that one question is answered with.
+pub const PAGE: usize = 1000;
+/// The widest front on which the tree of life is walked.
+pub const FRONT: usize = 1 << 18;
+
+/// What is looked up by the start of its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Agents.
+    Agent,
+    /// Runs.
+    Run,
+    /// Sessions.
+    Session,
+}
+
+/// What a back end of the warm tier does. Whoever reads sees whole changes only.
+#[async_trait]
+pub trait WarmBackend: Send + Sync {
+    /// Brings the schema up to date and says what there is. `store` is the id that a new store
+    /// gets, `now_ms` the time.
+    async fn open(&self, store: [u8; 16], now_ms: u64) -> Result<Opened, StoreError>;
+
+    /// Makes all the changes, durably, or none.
+    async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
+
+    /// A session.
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
+
+    /// At most `limit` sessions, the last used first.
+    async fn sessions(&self, closed_too: bool, limit: usize)
+    -> Result<Vec<SessionRow>, StoreError>;
+
+    /// The wrapped key of a session, unless it was shredded.
+    async fn session_key(&self, id: SessionId) -> Result<Option<Bytes>, StoreError>;
+
+    /// All public signing keys, the first used first.
+    async fn signing_keys(&self) -> Result<Vec<[u8; 32]>, StoreError>;
+
+    /// A run.
+    async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError>;
+
+    /// At most `limit` runs, of a session if one is given, the last started first.
+    async fn runs(
+        &self,
+        session: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<RunRow>, StoreError>;
+
+    /// The sealed specification and files of a run.
+    async fn run_content(&self, id: RunId) -> Result<Option<Bytes>, StoreError>;
+
+    /// The checkpoint of a run.
+    async fn checkpoint(&self, id: RunId) -> Result<Option<CheckpointRow>, StoreError>;
+
+    /// At most two ids in `[from, to]`.
+    async fn find(
+        &self,
+        named: Named,
+        from: [u8; 16],
+        to: [u8; 16],
+    ) -> Result<Vec<[u8; 16]>, StoreError>;
+
+    /// The agents of these ids, in any order; those that there are.
+    async fn agents(&self, ids: Vec<AgentId>) -> Result<Vec<AgentRow>, StoreError>;
+
+    /// At most `limit` agents, of a run if one is given, with numbers above `after`, rising.
+    async fn agents_after(
+        &self,
+        run: Option<RunId>,
+        after: Node,
+        limit: usize,
+    ) -> Result<Vec<AgentRow>, StoreError>;
+
+    /// The same, with only what a replay needs.
+    async fn results(
+        &self,
+        run: RunId,
+        after: Node,
+        limit: usize,
+    ) -> Result<Vec<ResultRow>, StoreError>;
+
+    /// At most `limit` agents from a frontier on, and the frontier behind them.
+    async fn walk(
+        &self,
+        direction: Direction,
+        frontier: Vec<Node>,
+        limit: usize,
+    ) -> Result<Walked, StoreError>;
+
+    /// The blocks of a blob that is stored.
+    async fn blob(&self, mac: [u8; 32]) -> Result<Option<Vec<Cid>>, StoreError>;
+
+    /// How many agents there are.
+    async fn count(&self) -> Result<u64, StoreError>;
+
+    /// Checks the back end's own structures.
+    async fn check(&self) -> Result<Vec<Damage>, StoreError>;
+}
+
+/// The warm tier for callers.
+#[derive(Clone)]
+pub struct Warm {
+    backend: Arc<dyn WarmBackend>,
+}
+
+impl Warm {
+    /// The tier over `backend`.
+    #[must_use]
+    pub fn new(backend: Arc<dyn WarmBackend>) -> Self {
+        Self { backend }
+    }
+
+    /// What there is to read.
+    #[must_use]
+    pub fn rows(&self) -> &dyn WarmBackend {
+        &*self.backend
+    }
+
+    /// Makes all the changes, durably, or none.
+    ///
+    /// # Errors
+    /// If they can't be made; then none was, unless the error is of the database or the disk
+    /// itself.
+    pub async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let agents: usize = changes
+            .iter()
+            .map(|change| if let Change::Agents(group) = change { group.agents.len() } else { 0 })
+            .sum();
+        self.backend.write(changes).await?;
+        metrics::counter!("darwin_warm_commits_total").increment(1);
+        metrics::counter!("darwin_warm_agents_total").increment(agents as u64);
+        Ok(())
+    }
+}

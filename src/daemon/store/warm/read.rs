@@ -1,0 +1,327 @@
+//! The questions to the warm tier, as SQL.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use cid::Cid;
+use rusqlite::{Connection, Error, OptionalExtension, Row, types::Type};
+
+use super::{
+    FRONT, Named,
+    rows::{
+        AgentRow, CheckpointRow, Direction, Node, ResultRow, RunRow, SessionRow, StopOverride,
+        Walked,
+    },
+    write::verdict_number,
+};
+use crate::{
+    daemon::store::{cold::Extent, error::StoreError},
+    domain::{
+        id::{AgentId, RunId, SessionId, Slot},
+        lifecycle::{RunState, Verdict},
+    },
+    provenance::block::{CID_LEN, cid_from_bytes},
+};
+
+type Answer<T> = Result<T, Error>;
+
+/// A value in a column that can't be what was stored there.
+fn odd(column: usize, what: &'static str) -> Error {
+    Error::FromSqlConversionFailure(column, Type::Blob, what.into())
+}
+
+#[expect(clippy::cast_sign_loss, reason = "stored by the same cast; see the schema")]
+fn number(row: &Row<'_>, column: usize) -> Answer<u64> {
+    Ok(row.get::<_, i64>(column)? as u64)
+}
+
+/// A bound on rows, as SQL takes it.
+fn rows(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn blob(row: &Row<'_>, column: usize) -> Answer<Bytes> {
+    Ok(Bytes::from(row.get::<_, Vec<u8>>(column)?))
+}
+
+const SESSION: &str = "SELECT node, id, name, user, closed, used_ms, context FROM session";
+
+fn session_row(row: &Row<'_>) -> Answer<SessionRow> {
+    Ok(SessionRow {
+        node: row.get(0)?,
+        id: SessionId::from_bytes(row.get(1)?),
+        name: row.get(2)?,
+        user: row.get(3)?,
+        closed: row.get(4)?,
+        used_ms: number(row, 5)?,
+        context: blob(row, 6)?,
+    })
+}
+
+pub fn session(open: &Connection, id: SessionId) -> Answer<Option<SessionRow>> {
+    open.prepare_cached(&format!("{SESSION} WHERE id = ?1"))?
+        .query_row([id.as_bytes()], session_row)
+        .optional()
+}
+
+pub fn sessions(open: &Connection, closed_too: bool, limit: usize) -> Answer<Vec<SessionRow>> {
+    let sql = format!("{SESSION} WHERE ?1 OR NOT closed ORDER BY used_ms DESC, node DESC LIMIT ?2");
+    open.prepare_cached(&sql)?.query_map((closed_too, rows(limit)), session_row)?.collect()
+}
+
+pub fn session_key(open: &Connection, id: SessionId) -> Answer<Option<Bytes>> {
+    let sql = "SELECT k.wrapped FROM session_key k JOIN session s ON s.node = k.session
+               WHERE s.id = ?1";
+    open.prepare_cached(sql)?.query_row([id.as_bytes()], |row| blob(row, 0)).optional()
+}
+
+pub fn signing_keys(open: &Connection) -> Answer<Vec<[u8; 32]>> {
+    open.prepare_cached("SELECT public FROM signing_key ORDER BY from_ms, id")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+const RUN: &str = "SELECT r.node, r.id, s.id, r.name, r.objective, r.divisor, r.seed, r.workers,
+        r.sandbox, r.state, r.reason, r.started_ms, r.elapsed_ms, r.stop_generations,
+        r.stop_evaluations, r.stop_time, r.stop_target, r.agents, r.failed, r.generation, r.best,
+        a.id
+    FROM run r JOIN session s ON s.node = r.session LEFT JOIN agent a ON a.node = r.best_agent";
+
+fn run_row(row: &Row<'_>) -> Answer<RunRow> {
+    let limit = |column| Ok::<_, Error>(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned));
+    let best: Option<f64> = row.get(20)?;
+    let whose: Option<[u8; 16]> = row.get(21)?;
+    let state: String = row.get(9)?;
+    Ok(RunRow {
+        node: row.get(0)?,
+        id: RunId::from_bytes(row.get(1)?),
+        session: SessionId::from_bytes(row.get(2)?),
+        name: row.get(3)?,
+        objective: row.get(4)?,
+        divisor: row.get(5)?,
+        seed: number(row, 6)?,
+        workers: row.get(7)?,
+        sandbox: row.get(8)?,
+        state: RunState::named(&state).ok_or_else(|| odd(9, "an unknown state"))?,
+        reason: row.get(10)?,
+        started_ms: number(row, 11)?,
+        elapsed_ms: number(row, 12)?,
+        stop: StopOverride {
+            generations: limit(13)?,
+            evaluations: limit(14)?,
+            time: row.get(15)?,
+            target: row.get(16)?,
+        },
+        agents: number(row, 17)?,
+        failed: number(row, 18)?,
+        generation: number(row, 19)?,
+        best: best.zip(whose.map(AgentId::from_bytes)),
+    })
+}
+
+pub fn run(open: &Connection, id: RunId) -> Answer<Option<RunRow>> {
+    open.prepare_cached(&format!("{RUN} WHERE r.id = ?1"))?
+        .query_row([id.as_bytes()], run_row)
+        .optional()
+}
+
+pub fn runs(open: &Connection, session: Option<SessionId>, limit: usize) -> Answer<Vec<RunRow>> {
+    let of = if session.is_some() { "WHERE s.id = ?1" } else { "WHERE ?1 IS NULL" };
+    let sql = format!("{RUN} {of} ORDER BY r.started_ms DESC, r.node DESC LIMIT ?2");
+    let session = session.map(|id| *id.as_bytes());
+    open.prepare_cached(&sql)?.query_map((session, rows(limit)), run_row)?.collect()
+}
+
+pub fn run_content(open: &Connection, id: RunId) -> Answer<Option<Bytes>> {
+    let sql = "SELECT c.sealed FROM run_content c JOIN run r ON r.node = c.run WHERE r.id = ?1";
+    open.prepare_cached(sql)?.query_row([id.as_bytes()], |row| blob(row, 0)).optional()
+}
+
+pub fn checkpoint(open: &Connection, id: RunId) -> Answer<Option<CheckpointRow>> {
+    let sql = "SELECT s.id, c.generation, c.after, c.sealed FROM checkpoint c
+               JOIN run r ON r.node = c.run JOIN session s ON s.node = r.session WHERE r.id = ?1";
+    let row = |row: &Row<'_>| {
+        Ok(CheckpointRow {
+            session: SessionId::from_bytes(row.get(0)?),
+            generation: number(row, 1)?,
+            after: row.get(2)?,
+            sealed: blob(row, 3)?,
+        })
+    };
+    open.prepare_cached(sql)?.query_row([id.as_bytes()], row).optional()
+}
+
+pub fn find(
+    open: &Connection,
+    named: Named,
+    from: [u8; 16],
+    to: [u8; 16],
+) -> Answer<Vec<[u8; 16]>> {
+    let sql = match named {
+        Named::Agent => "SELECT id FROM agent WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 2",
+        Named::Run => "SELECT id FROM run WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 2",
+        Named::Session => "SELECT id FROM session WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 2",
+    };
+    open.prepare_cached(sql)?.query_map((from, to), |row| row.get(0))?.collect()
+}
+
+const AGENT: &str = "SELECT a.node, a.id, s.id, r.id, a.generation, a.slot, o.names, a.fitness,
+        a.verdict, a.delta, a.genome, a.head, a.seq, a.segment, a.at_ms
+    FROM agent a JOIN session s ON s.node = a.session JOIN operators o ON o.node = a.operators
+        LEFT JOIN run r ON r.node = a.run";
+
+/// All of an agent but its parents.
+fn agent_row(row: &Row<'_>) -> Answer<AgentRow> {
+    let names: String = row.get(6)?;
+    let verdict: i64 = row.get(8)?;
+    let verdict = Verdict::ALL.into_iter().find(|known| verdict_number(*known) == verdict);
+    let head: [u8; CID_LEN] = row.get(11)?;
+    Ok(AgentRow {
+        node: row.get(0)?,
+        id: AgentId::from_bytes(row.get(1)?),
+        session: SessionId::from_bytes(row.get(2)?),
+        run: row.get::<_, Option<[u8; 16]>>(3)?.map(RunId::from_bytes),
+        generation: number(row, 4)?,
+        slot: row.get(5)?,
+        parents: Vec::new(),
+        operators: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        fitness: row.get(7)?,
+        verdict: verdict.ok_or_else(|| odd(8, "an unknown verdict"))?,
+        delta: row.get(9)?,
+        genome: row.get(10)?,
+        head: cid_from_bytes(&head).ok_or_else(|| odd(11, "no CID that Darwin writes"))?,
+        seq: number(row, 12)?,
+        segment: row.get(13)?,
+        at_ms: number(row, 14)?,
+    })
+}
+
+/// Adds the parents of each.
+fn with_parents(open: &Connection, mut agents: Vec<AgentRow>) -> Answer<Vec<AgentRow>> {
+    let sql = "SELECT p.id FROM edge e JOIN agent p ON p.node = e.parent WHERE e.child = ?1
+               ORDER BY e.ord";
+    let mut query = open.prepare_cached(sql)?;
+    for agent in &mut agents {
+        let parents = query.query_map([agent.node], |row| row.get(0).map(AgentId::from_bytes))?;
+        agent.parents = parents.collect::<Answer<_>>()?;
+    }
+    Ok(agents)
+}
+
+pub fn agents(open: &Connection, ids: &[AgentId]) -> Answer<Vec<AgentRow>> {
+    let mut query = open.prepare_cached(&format!("{AGENT} WHERE a.id = ?1"))?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(query.query_row([id.as_bytes()], agent_row).optional()?);
+    }
+    with_parents(open, found)
+}
+
+pub fn agents_after(
+    open: &Connection,
+    run: Option<RunId>,
+    after: Node,
+    limit: usize,
+) -> Answer<Vec<AgentRow>> {
+    let of =
+        if run.is_some() { "a.run = (SELECT node FROM run WHERE id = ?1)" } else { "?1 IS NULL" };
+    let sql = format!("{AGENT} WHERE {of} AND a.node > ?2 ORDER BY a.node LIMIT ?3");
+    let run = run.map(|id| *id.as_bytes());
+    let found: Answer<Vec<_>> =
+        open.prepare_cached(&sql)?.query_map((run, after, rows(limit)), agent_row)?.collect();
+    with_parents(open, found?)
+}
+
+pub fn results(open: &Connection, run: RunId, after: Node, limit: usize) -> Answer<Vec<ResultRow>> {
+    let sql = "SELECT node, generation, slot, fitness FROM agent
+               WHERE run = (SELECT node FROM run WHERE id = ?1) AND node > ?2
+               ORDER BY node LIMIT ?3";
+    let row = |row: &Row<'_>| {
+        let slot = Slot { generation: number(row, 1)?, index: row.get(2)? };
+        Ok(ResultRow { node: row.get(0)?, slot, fitness: row.get(3)? })
+    };
+    open.prepare_cached(sql)?.query_map((run.as_bytes(), after, rows(limit)), row)?.collect()
+}
+
+pub fn blob_cids(open: &Connection, mac: [u8; 32]) -> Answer<Option<Vec<Cid>>> {
+    let found: Option<Vec<u8>> = open
+        .prepare_cached("SELECT cids FROM blob WHERE mac = ?1")?
+        .query_row([mac], |row| row.get(0))
+        .optional()?;
+    let cid = |bytes: &[u8]| cid_from_bytes(bytes).ok_or_else(|| odd(0, "no CID that Darwin writes"));
+    found.map(|bytes| bytes.chunks(CID_LEN).map(cid).collect()).transpose()
+}
+
+pub fn extents(open: &Connection) -> Answer<Vec<Extent>> {
+    open.prepare_cached("SELECT number, length FROM segment ORDER BY number")?
+        .query_map([], |row| Ok(Extent { segment: row.get(0)?, length: number(row, 1)? }))?
+        .collect()
+}
+
+pub fn last_node(open: &Connection) -> Answer<Node> {
+    open.query_row("SELECT coalesce(max(node), 0) FROM agent", [], |row| row.get(0))
+}
+
+pub fn count(open: &Connection) -> Answer<u64> {
+    open.query_row("SELECT coalesce(sum(agents), 0) FROM run", [], |row| number(row, 0)).and_then(
+        |in_runs| {
+            let sql = "SELECT count(*) FROM agent WHERE run IS NULL";
+            Ok(in_runs + open.query_row(sql, [], |row| number(row, 0))?)
+        },
+    )
+}
+
+/// Walks at most `limit` steps. Upward, parents have lower numbers than their children, so
+/// that taking the highest first visits each agent once with no memory of those behind it.
+pub fn walk(
+    open: &Connection,
+    direction: Direction,
+    frontier: &[Node],
+    limit: usize,
+) -> Result<Walked, StoreError> {
+    let sql = |error| StoreError::sql("walking the tree of life", error);
+    let mut row = open.prepare_cached(&format!("{AGENT} WHERE a.node = ?1")).map_err(sql)?;
+    let mut parents = open
+        .prepare_cached(
+            "SELECT e.parent, p.id FROM edge e JOIN agent p ON p.node = e.parent
+             WHERE e.child = ?1 ORDER BY e.ord",
+        )
+        .map_err(sql)?;
+    let mut children =
+        open.prepare_cached("SELECT child FROM edge WHERE parent = ?1").map_err(sql)?;
+    let mut front: BTreeSet<Node> = frontier.iter().copied().collect();
+    let mut walked = Walked::default();
+    while walked.agents.len() < limit {
+        let taken = match direction {
+            Direction::Up => front.pop_last(),
+            Direction::Down => front.pop_first(),
+        };
+        let Some(node) = taken else { break };
+        let mut found = row.query_row([node], agent_row).map_err(sql)?;
+        let pairs = parents
+            .query_map([node], |row| Ok((row.get::<_, Node>(0)?, row.get(1)?)))
+            .map_err(sql)?;
+        for pair in pairs {
+            let (parent, id) = pair.map_err(sql)?;
+            found.parents.push(AgentId::from_bytes(id));
+            if direction == Direction::Up {
+                front.insert(parent);
+            }
+        }
+        if direction == Direction::Down {
+            for child in children.query_map([node], |row| row.get::<_, Node>(0)).map_err(sql)? {
+                front.insert(child.map_err(sql)?);
+                if front.len() > FRONT {
+                    break;
+                }
+            }
+        }
+        if front.len() > FRONT {
+            let what = format!("more than {FRONT} agents stand side by side there");
+            return Err(StoreError::Exhausted { what });
+        }
+        walked.agents.push(found);
+    }
+    walked.frontier = front.into_iter().collect();
+    Ok(walked)
+}
