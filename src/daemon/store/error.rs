@@ -44,6 +44,16 @@ pub enum StoreError {
         /// The directory.
         dir: String,
     },
+    /// A URL of a kind that there is no back end for.
+    #[error("store.{tier} names the unknown kind “{scheme}:”; there are {known}")]
+    Place {
+        /// Which tier.
+        tier: &'static str,
+        /// The URL's scheme.
+        scheme: String,
+        /// The kinds that there are.
+        known: &'static str,
+    },
     /// The database was written by an incompatible version.
     #[error("the database has schema version {found}, this program knows {known}; {}", version_advice(*.found, *.known))]
     Version {
@@ -149,7 +159,7 @@ impl StoreError {
             }
             Self::Corrupt(_) => Code::Corrupt,
             Self::Locked { .. } | Self::Conflict { .. } => Code::Conflict,
-            Self::Version { .. } => Code::Config,
+            Self::Version { .. } | Self::Place { .. } => Code::Config,
         }
     }
 }

@@ -3,3 +3,98 @@
 pub mod error;
 pub mod cold;
 pub mod warm;
+pub mod hot;
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cold::{Cold, file::FileCold, memory::MemoryCold};
+use error::StoreError;
+use hot::{Hot, memory::MemoryHot};
+use warm::{Warm, sqlite::SqliteWarm};
+
+/// Where the tiers are, by URL; see `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places<'a> {
+    /// `file:` or `memory:`.
+    pub cold: &'a str,
+    /// `sqlite:` or `memory:`.
+    pub warm: &'a str,
+    /// `memory:`.
+    pub hot: &'a str,
+    /// The size at which a segment is closed, in bytes.
+    pub segment: u64,
+}
+
+/// The three tiers of one data directory, which no other process uses meanwhile.
+#[derive(Clone)]
+pub struct Stores {
+    /// Immutable blocks.
+    pub cold: Cold,
+    /// Rows.
+    pub warm: Warm,
+    /// Volatile state.
+    pub hot: Hot,
+    _lock: Arc<File>,
+}
+
+impl Stores {
+    /// The tiers at `places`; paths that they don't name are in `dir`, which is made if need be.
+    ///
+    /// # Errors
+    /// If another process uses `dir`, a URL is of an unknown kind, or a tier can't be opened.
+    pub fn open(dir: &Path, places: &Places<'_>) -> Result<Self, StoreError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|error| StoreError::io("making", dir, error))?;
+        let lock = lock(dir)?;
+        let path = |rest: &str, usual: &str| -> PathBuf {
+            dir.join(if rest.is_empty() { usual } else { rest.trim_start_matches("//") })
+        };
+        let cold = match places.cold.split_once(':') {
+            Some(("file", rest)) => {
+                Cold::new(Arc::new(FileCold::new(&path(rest, "cold"), places.segment)?))
+            }
+            Some(("memory", "")) => Cold::new(Arc::new(MemoryCold::default())),
+            _ => return Err(unknown("cold", places.cold, "file: and memory:")),
+        };
+        let warm = match places.warm.split_once(':') {
+            Some(("sqlite", rest)) => SqliteWarm::file(&path(rest, "warm.db"))?,
+            Some(("memory", "")) => SqliteWarm::memory()?,
+            _ => return Err(unknown("warm", places.warm, "sqlite: and memory:")),
+        };
+        let hot = match places.hot {
+            "memory:" => Hot::new(Arc::new(MemoryHot::default())),
+            _ => return Err(unknown("hot", places.hot, "memory:")),
+        };
+        Ok(Self { cold, warm: Warm::new(Arc::new(warm)), hot, _lock: Arc::new(lock) })
+    }
+}
+
+fn unknown(tier: &'static str, url: &str, known: &'static str) -> StoreError {
+    let scheme = url.split(':').next().unwrap_or_default().to_owned();
+    StoreError::Place { tier, scheme, known }
+}
+
+/// Takes the lock of a data directory. The system lets go of it when the process ends.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("store.lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| StoreError::io("opening", &path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("locking", &path, error)),
+    }
+}

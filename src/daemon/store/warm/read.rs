@@ -248,7 +248,8 @@ pub fn blob_cids(open: &Connection, mac: [u8; 32]) -> Answer<Option<Vec<Cid>>> {
         .prepare_cached("SELECT cids FROM blob WHERE mac = ?1")?
         .query_row([mac], |row| row.get(0))
         .optional()?;
-    let cid = |bytes: &[u8]| cid_from_bytes(bytes).ok_or_else(|| odd(0, "no CID that Darwin writes"));
+    let cid =
+        |bytes: &[u8]| cid_from_bytes(bytes).ok_or_else(|| odd(0, "no CID that Darwin writes"));
     found.map(|bytes| bytes.chunks(CID_LEN).map(cid).collect()).transpose()
 }
 
