@@ -129,6 +129,11 @@ impl<R: Read> CarReader<R> {
         Self { input, at }
     }
 
+    /// What it reads from.
+    pub fn into_inner(self) -> R {
+        self.input
+    }
+
     /// The offset of the next frame.
     #[must_use]
     pub fn at(&self) -> u64 {

@@ -105,9 +105,10 @@ impl Error {
             | Self::Digest { .. }
             | Self::Signature { .. }
             | Self::Tampered { .. }
+            | Self::Untrusted { .. }
             | Self::Mismatch(_)
             | Self::Missing(_) => Code::Corrupt,
-            Self::Untrusted { .. } | Self::WrongKey { .. } | Self::BadKey { .. } => Code::Denied,
+            Self::WrongKey { .. } | Self::BadKey { .. } => Code::Denied,
             Self::NotFinite { .. } | Self::TooLarge { .. } | Self::Invalid(_) => Code::InvalidInput,
             Self::Newer { .. } => Code::Config,
         }

@@ -15,6 +15,9 @@ pub mod blob;
 mod space;
 pub mod body;
 pub mod entry;
+pub mod verify;
+pub mod statement;
+pub mod export;
 
 #[cfg(test)]
 mod tests;

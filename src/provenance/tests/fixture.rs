@@ -1,6 +1,9 @@
 //! Agents and keys that are the same in every test.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -19,6 +22,7 @@ use crate::{
         error::Result,
         seal::{Sealer, SessionKey},
         sign::{KeyRing, Signer},
+        verify::Source,
     },
 };
 
@@ -50,7 +54,11 @@ pub fn ring() -> KeyRing {
 
 /// Salts that differ, the same in every run.
 pub fn salts() -> impl FnMut() -> [u8; 32] {
-    let mut next = 0_u64;
+    salts_from(0)
+}
+
+/// Salts that differ from those that begin elsewhere.
+pub fn salts_from(mut next: u64) -> impl FnMut() -> [u8; 32] {
     move || {
         next += 1;
         let mut salt = [0xa5; 32];
@@ -145,4 +153,77 @@ pub fn write(link: &Link, events: &[Event]) -> Result<Written> {
     let (signer, sealer) = (signer(), sealer());
     let keys = Keys { signer: &signer, sealer: &sealer };
     entry::write(keys, link, events, &mut salts(), &mut |_| None)
+}
+
+/// Blocks and heads in memory.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    pub blocks: HashMap<Cid, Bytes>,
+    pub heads: BTreeMap<AgentId, Cid>,
+}
+
+impl Source for World {
+    type Error = std::convert::Infallible;
+
+    fn get(&mut self, cid: &Cid) -> std::result::Result<Option<Bytes>, Self::Error> {
+        Ok(self.blocks.get(cid).cloned())
+    }
+
+    fn head(&mut self, agent: AgentId) -> std::result::Result<Option<Cid>, Self::Error> {
+        Ok(self.heads.get(&agent).copied())
+    }
+}
+
+impl World {
+    /// Writes an entry with these keys and stores it.
+    pub fn commit(&mut self, keys: Keys<'_>, link: &Link, events: &[Event]) -> Cid {
+        // Salts differ between entries, and are the same in every run.
+        let mut salts = salts_from(self.blocks.len() as u64 * 1000);
+        let written = entry::write(keys, link, events, &mut salts, &mut |_| None).unwrap();
+        self.blocks.extend(written.blocks().map(|block| (block.cid, block.bytes.clone())));
+        self.heads.insert(link.agent, written.entry.cid);
+        written.entry.cid
+    }
+
+    /// Five entries of four agents in three generations, one journal of two entries.
+    pub fn grow(keys: Keys<'_>) -> Self {
+        let mut world = Self::default();
+        let (a, b, c, d) = (agent(0, 0), agent(0, 1), agent(1, 0), agent(2, 0));
+        let a0 =
+            world.commit(keys, &first(a, vec![]), &small(a, &[], 1.0, Verdict::Champion, None));
+        let b0 =
+            world.commit(keys, &first(b, vec![]), &small(b, &[], 2.0, Verdict::Champion, None));
+        let again = [plain(1.25), judged(Verdict::Scored, None)];
+        let next = Link { agent: a, seq: 1, prev: Some(a0), parents: vec![] };
+        let a1 = world.commit(keys, &next, &again);
+        let events = small(c, &[a, b], 2.5, Verdict::Champion, Some(0.5));
+        let c0 = world.commit(keys, &first(c, vec![a0, b0]), &events);
+        let events = small(d, &[c, a], 1.5, Verdict::Scored, Some(-1.0));
+        world.commit(keys, &first(d, vec![c0, a1]), &events);
+        world
+    }
+}
+
+/// An evaluation that reports nothing but its score.
+pub fn plain(fitness: f64) -> Event {
+    let evaluation = Evaluation::of(vec![fitness]);
+    let suite = Digest([0x11; 32]);
+    Event::Evaluated(Evaluated { suite, seed: 1, evaluation, fitness: Some(fitness), at_ms: 7 })
+}
+
+/// The events of a small agent: parameters, and one file that is stored beside the body.
+pub fn small(
+    own: AgentId,
+    parents: &[AgentId],
+    fitness: f64,
+    verdict: Verdict,
+    delta: Option<f64>,
+) -> Vec<Event> {
+    let files = BTreeMap::from([(FilePath::new("a.txt").unwrap(), file(vec![b'a'; 257]))]);
+    let params = Arc::from([fitness]);
+    let genome = Genome { files: Arc::new(files), params, ..Genome::default() };
+    let kind = Kind::Real { min: 0.0, max: 9.0, log: false };
+    let param = Param { name: "x".to_owned(), kind, init: None };
+    let space = Arc::new(Space { params: vec![param] });
+    vec![proposed(own, parents, genome, space), plain(fitness), judged(verdict, delta)]
 }

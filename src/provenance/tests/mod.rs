@@ -2,3 +2,5 @@
 
 mod fixture;
 mod roundtrip;
+mod tamper;
+mod ancestry;
