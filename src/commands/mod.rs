@@ -1,1 +1,195 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb, its arguments beside the function that runs it.
+
+mod error;
+mod text;
+mod output;
+mod start;
+mod context;
+mod json;
+mod view;
+mod watch;
+mod naming;
+mod session;
+mod evolve;
+mod runs;
+mod eval;
+mod agents;
+mod tree;
+mod diff;
+mod export;
+mod verify;
+mod lineage;
+mod markdown;
+mod journal;
+mod store;
+mod status;
+mod doctor;
+mod config;
+mod up;
+mod down;
+mod explain;
+mod man;
+mod completions;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+
+use crate::code::Code;
+
+use context::Context;
+use error::Failure;
+use output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  darwin evolve examples/circle-packing      evolve, and see it live
+  darwin runs list                           what ran, and how well
+  darwin agents export RUN best/             the best agent's files
+  darwin lineage verify RUN                  check the best agent's signed ancestry
+
+Exit status:
+  0 success · 1 bar missed or nothing found · 64 wrong usage or input · 65 damaged data ·
+  69 no daemon · 70 a bug · 75 try again · 77 denied · 78 configuration · 130 Ctrl-C
+  `darwin explain CODE` tells what an error means and what to do.
+
+A daemon, darwind, does the work; it is started when it is needed. Everything lies in the
+XDG directories, or under DARWIN_HOME if that is set.";
+
+/// Evolves agents and programs, and keeps a signed journal of each.
+#[derive(Debug, Parser)]
+#[command(name = "darwin", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that all commands share.
+#[derive(Debug, Args)]
+struct Global {
+    /// Print data as JSON ("format": "darwin/1"): one document, or one a line
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    json: bool,
+    /// Say nothing on stderr but warnings and errors
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    quiet: bool,
+    /// Do not start a daemon if none runs
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    no_start: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Evolve(Box<evolve::Evolve>),
+    Runs(runs::Runs),
+    Eval(eval::Eval),
+    Agents(agents::Agents),
+    Lineage(lineage::Lineage),
+    Journal(journal::Journal),
+    Session(session::Session),
+    Store(store::Store),
+    Status(status::Status),
+    Doctor(doctor::Doctor),
+    Config(config::Config),
+    Up(up::Up),
+    Down(down::Down),
+    Explain(explain::Explain),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// Runs the command that the arguments of this process name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            Output::clap(&error);
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if asked { 0 } else { Code::Usage.exit() });
+        }
+    };
+    let mut context = Context::new(&cli.global);
+    let result = cli.verb.run(&mut context).and_then(|()| context.out.flush());
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            context.out.failure(&failure);
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+impl Verb {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        // What needs no daemon needs no runtime.
+        match self {
+            Self::Config(verb) => return verb.run(context),
+            Self::Explain(verb) => return verb.run(context),
+            Self::Completions(verb) => return verb.run(context),
+            Self::Man(verb) => return verb.run(context),
+            _ => {}
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Code::Exhausted, format!("can't start: {error}")))?;
+        runtime.block_on(async {
+            match self {
+                Self::Evolve(verb) => verb.run(context).await,
+                Self::Runs(verb) => verb.run(context).await,
+                Self::Eval(verb) => verb.run(context).await,
+                Self::Agents(verb) => verb.run(context).await,
+                Self::Lineage(verb) => verb.run(context).await,
+                Self::Journal(verb) => verb.run(context).await,
+                Self::Session(verb) => verb.run(context).await,
+                Self::Store(verb) => verb.run(context).await,
+                Self::Status(verb) => verb.run(context).await,
+                Self::Doctor(verb) => verb.run(context).await,
+                Self::Up(verb) => verb.run(context).await,
+                Self::Down(verb) => verb.run(context).await,
+                Self::Config(_) | Self::Explain(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Every verb and sub-verb, with its path.
+    fn all(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name());
+            found.push((path.clone(), sub.clone()));
+            all(sub, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_examples() {
+        let mut commands = Vec::new();
+        all(&Cli::command(), "darwin", &mut commands);
+        assert!(commands.len() > 30);
+        for (path, command) in commands {
+            assert!(command.get_about().is_some(), "{path}: no help");
+            if command.has_subcommands() {
+                continue;
+            }
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(examples.starts_with("Examples:\n"), "{path}: no examples");
+            assert!(examples.contains(&path), "{path}: its examples show something else");
+        }
+    }
+}

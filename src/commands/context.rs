@@ -1,0 +1,110 @@
+//! What every command has at hand: where things lie, the configuration, the daemon, the output.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    code::Code,
+    config::{Loaded, Paths, layers},
+    link::{client::Link, endpoint::Endpoint},
+    resilience::deadline::within,
+};
+
+use super::{Global, error::Failure, output::Output, start};
+
+/// How long the name of a configured daemon may take to be found.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// What every command has at hand.
+#[derive(Debug)]
+pub struct Context {
+    /// Where its output goes.
+    pub out: Output,
+    may_start: bool,
+}
+
+impl Context {
+    /// From the flags that all commands share.
+    pub fn new(global: &Global) -> Self {
+        Self { out: Output::new(global.json, global.quiet), may_start: !global.no_start }
+    }
+
+    /// Where everything lies.
+    pub fn paths(&self) -> Result<Paths, Failure> {
+        Ok(Paths::from_env(&|name| std::env::var_os(name))?)
+    }
+
+    /// The configuration, read anew; of `file` if one is named.
+    pub fn config(&self, file: Option<PathBuf>) -> Result<Loaded, Failure> {
+        let env = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(Loaded::load(&layers::sources(&self.paths()?.config_file(), file, env))?)
+    }
+
+    /// A link to the daemon, which is started if it is this user's own and isn't there.
+    pub async fn link(&mut self) -> Result<Link, Failure> {
+        if let Some(link) = self.running().await? {
+            return Ok(link.1);
+        }
+        let paths = self.paths()?;
+        if !self.may_start {
+            return Err(self.nobody(&paths));
+        }
+        let (endpoint, link) = start::start(&paths).await?;
+        self.out.note(format_args!(
+            "started darwind (process {}), data in {}; `darwin down` ends it",
+            endpoint.pid,
+            paths.data_dir.display()
+        ));
+        Ok(link)
+    }
+
+    /// A link to the daemon that runs already.
+    pub async fn link_to_running(&mut self) -> Result<(Option<Endpoint>, Link), Failure> {
+        match self.running().await? {
+            Some(found) => Ok(found),
+            None => Err(self.nobody(&self.paths()?)),
+        }
+    }
+
+    /// The daemon that runs, if one does: the configured one must.
+    pub async fn running(&mut self) -> Result<Option<(Option<Endpoint>, Link)>, Failure> {
+        let paths = self.paths()?;
+        let address = self.config(None)?.config.client.address;
+        if address.is_empty() {
+            let found = start::running(&paths).await?;
+            return Ok(found.map(|(endpoint, link)| (Some(endpoint), link)));
+        }
+        let unknown = |reason: String| {
+            let message = format!("client.address: can't find {address}: {reason}");
+            Failure::new(Code::Unavailable, message).hint("darwin config show")
+        };
+        let found = within(LOOKUP, "finding the daemon's address", tokio::net::lookup_host(&address))
+            .await
+            .map_err(|late| unknown(late.to_string()))?
+            .map_err(|error| unknown(error.to_string()))?
+            .next()
+            .ok_or_else(|| unknown("it has no address".to_owned()))?;
+        let endpoint = Endpoint { address: found, admin: found, pid: 0, started_ms: 0 };
+        Ok(Some((None, start::connect(&paths, &endpoint).await?)))
+    }
+
+    fn nobody(&self, paths: &Paths) -> Failure {
+        let message = format!("no daemon runs for {}", paths.data_dir.display());
+        Failure::new(Code::Unavailable, message).hint("darwin up")
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Random bytes for an id.
+pub fn random() -> [u8; 10] {
+    rand::random()
+}

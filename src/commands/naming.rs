@@ -1,0 +1,41 @@
+//! What users may write for an agent: its id or a unique start of it, or a run for its best.
+
+use crate::{
+    code::Code,
+    link::client::Link,
+    wire::{
+        fault::Fault,
+        v1::{Agent, AgentRef, RunRef},
+    },
+};
+
+use super::{context::Context, error::Failure, text::id};
+
+/// The agent that `name` stands for: where it names a run, that run's best.
+///
+/// # Errors
+/// If there is none, or more than one.
+pub async fn agent(context: &mut Context, link: &Link, name: &str) -> Result<Agent, Failure> {
+    let run = match link.runs().show(RunRef { run: name.to_owned() }).await {
+        Ok(run) => Some(run.into_inner()),
+        Err(status) => match Fault::from(status) {
+            // Not a run then.
+            Fault { code: Code::NotFound | Code::InvalidInput | Code::Conflict, .. } => None,
+            fault => return Err(Failure::new(fault.code, fault.message)),
+        },
+    };
+    let name = match run {
+        None => name.to_owned(),
+        Some(run) if run.best_agent.is_empty() => {
+            let message = format!("run {} has no agent with a score yet", id(&run.id));
+            return Err(Failure::new(Code::NotFound, message)
+                .hint(format!("darwin runs show {}", id(&run.id))));
+        }
+        Some(run) => {
+            let best = id(&run.best_agent);
+            context.out.note(format_args!("{name} is a run; its best agent is {best}"));
+            best
+        }
+    };
+    Ok(link.agents().show(AgentRef { agent: name }).await?.into_inner())
+}

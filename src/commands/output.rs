@@ -1,0 +1,306 @@
+//! The only place that prints. Data goes to stdout, talk to stderr; both say nothing to a
+//! reader that has left.
+
+use std::{
+    fmt::Display,
+    io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::error::Failure;
+
+/// The format that `--json` speaks. Fields may be added to it; none changes its meaning.
+pub const FORMAT: &str = "darwin/1";
+
+/// How a text stands out on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// A heading, or what matters.
+    Bold,
+    /// What may be passed over.
+    Dim,
+    /// It went well.
+    Good,
+    /// Look here.
+    Warn,
+    /// It went wrong.
+    Bad,
+}
+
+/// The side on which a column's cells lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Where a command's output goes.
+#[derive(Debug)]
+pub struct Output {
+    out: BufWriter<Stdout>,
+    json: bool,
+    quiet: bool,
+    color_out: bool,
+    color_err: bool,
+    talk_tty: bool,
+    data_tty: bool,
+}
+
+impl Output {
+    /// Output as the flags, the environment and the terminal want it.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let plain = set("NO_COLOR") || dumb;
+        let (data_tty, talk_tty) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self {
+            out: BufWriter::new(io::stdout()),
+            json,
+            quiet,
+            color_out: data_tty && !plain,
+            color_err: talk_tty && !plain,
+            talk_tty: talk_tty && !dumb,
+            data_tty,
+        }
+    }
+
+    /// Whether the data shall be JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person sees the data as it comes.
+    pub fn data_tty(&self) -> bool {
+        self.data_tty
+    }
+
+    /// A line of data.
+    pub fn line(&mut self, line: impl Display) -> Result<(), Failure> {
+        writeln!(self.out, "{line}").map_err(|error| write_failed(&error))
+    }
+
+    /// Data as it is.
+    pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).map_err(|error| write_failed(&error))
+    }
+
+    /// Hands what was written so far to the reader.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|error| write_failed(&error))
+    }
+
+    /// A JSON document of that kind: on one line, unless a person reads it.
+    pub fn document(&mut self, kind: &str, fields: Value) -> Result<(), Failure> {
+        let mut document = json!({"format": FORMAT, "kind": kind});
+        if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
+            document.extend(fields);
+        }
+        let text = if self.data_tty {
+            serde_json::to_string_pretty(&document)
+        } else {
+            serde_json::to_string(&document)
+        };
+        self.line(text.unwrap_or_default())?;
+        self.flush()
+    }
+
+    /// Aligned columns under a heading.
+    pub fn table<const N: usize>(
+        &mut self,
+        head: [(&str, Side); N],
+        rows: &[[String; N]],
+    ) -> Result<(), Failure> {
+        let mut widths = head.map(|(title, _)| title.chars().count());
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let titles = head.map(|(title, _)| title.to_owned());
+        let line = aligned(&titles, &head, &widths);
+        let line = self.paint(Tone::Dim, &line);
+        self.line(line)?;
+        for row in rows {
+            let line = aligned(row, &head, &widths);
+            self.line(line)?;
+        }
+        Ok(())
+    }
+
+    /// Names and their values, one a line; empty values are left out.
+    pub fn pairs(&mut self, pairs: &[(&str, String)]) -> Result<(), Failure> {
+        let shown = || pairs.iter().filter(|(_, value)| !value.is_empty());
+        let width = shown().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in shown() {
+            let name = self.paint(Tone::Dim, &format!("{name:width$}"));
+            self.line(format_args!("{name}  {value}"))?;
+        }
+        Ok(())
+    }
+
+    /// `text` in that tone, for stdout.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        painted(self.color_out, tone, text)
+    }
+
+    /// A line of talk, unless the user wants none.
+    pub fn note(&mut self, line: impl Display) {
+        if !self.quiet {
+            self.talk(&line.to_string());
+        }
+    }
+
+    /// A line that the user should not miss.
+    pub fn warn(&mut self, line: impl Display) {
+        let label = painted(self.color_err, Tone::Warn, "warning:");
+        self.talk(&format!("{label} {line}"));
+    }
+
+    /// Says why a command failed, and what to do.
+    pub fn failure(&mut self, failure: &Failure) {
+        let Failure::Fault { code, message, hints } = failure else { return };
+        if self.json {
+            let fields = json!({"code": code.name(), "message": message, "hints": hints});
+            // There is nobody left to tell if this fails.
+            let _ = self.document("error", fields);
+        }
+        // What came before the failure stands before it.
+        let _ = self.flush();
+        let label = painted(self.color_err, Tone::Bad, "error:");
+        self.talk(&format!("{label} {message}"));
+        for hint in hints {
+            let label = painted(self.color_err, Tone::Good, "try:");
+            self.talk(&format!("  {label} {hint}"));
+        }
+        let more = format!("  (code {}; `darwin explain {0}` tells more)", code.name());
+        self.talk(&painted(self.color_err, Tone::Dim, &more));
+    }
+
+    /// What clap has to say: help and version to stdout, a usage error to stderr.
+    pub fn clap(error: &clap::Error) {
+        // A closed pipe is no reason to complain.
+        let _ = error.print();
+    }
+
+    /// Lines that change in place while something goes on, where a person sees them.
+    pub fn live(&self) -> Option<Live> {
+        (self.talk_tty && !self.quiet && !self.json).then(|| Live::new(self.color_err))
+    }
+
+    fn talk(&mut self, line: &str) {
+        // Talk to nobody is no error.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// Lines at the end of the terminal that change in place.
+#[derive(Debug)]
+pub struct Live {
+    all: MultiProgress,
+    lines: Vec<ProgressBar>,
+    color: bool,
+}
+
+impl Live {
+    fn new(color: bool) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
+        Self { all, lines: Vec::new(), color }
+    }
+
+    /// Shows these lines in place of those before; too long ones are cut.
+    pub fn show(&mut self, lines: &[String]) {
+        while self.lines.len() < lines.len() {
+            let style = ProgressStyle::with_template("{wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = self.all.add(ProgressBar::new_spinner().with_style(style));
+            self.lines.push(bar);
+        }
+        for (bar, line) in self.lines.iter().zip(lines) {
+            bar.set_message(line.clone());
+            bar.tick();
+        }
+    }
+
+    /// A line that stays, above those that change.
+    pub fn note(&self, line: &str) {
+        // The terminal is gone: nobody to tell.
+        let _ = self.all.println(line);
+    }
+
+    /// `text` in that tone.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        painted(self.color, tone, text)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        for bar in &self.lines {
+            bar.finish_and_clear();
+        }
+        let _ = self.all.clear();
+    }
+}
+
+fn painted(color: bool, tone: Tone, text: &str) -> String {
+    if !color || text.is_empty() {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Bold => "1",
+        Tone::Dim => "2",
+        Tone::Good => "32",
+        Tone::Warn => "33",
+        Tone::Bad => "1;31",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+fn aligned<const N: usize>(
+    cells: &[String; N],
+    head: &[(&str, Side); N],
+    widths: &[usize; N],
+) -> String {
+    let mut line = String::new();
+    for ((cell, (_, side)), width) in cells.iter().zip(head).zip(widths) {
+        if !line.is_empty() {
+            line.push_str("  ");
+        }
+        let gap = " ".repeat(width - cell.chars().count());
+        match side {
+            Side::Left => line.extend([cell.as_str(), &gap]),
+            Side::Right => line.extend([gap.as_str(), cell]),
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+fn write_failed(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Closed,
+        _ => Failure::file("write to", "stdout", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_and_lines_have_no_tail() {
+        let head = [("a", Side::Left), ("n", Side::Right), ("b", Side::Left)];
+        let row = ["é".to_owned(), "7".to_owned(), "x".to_owned()];
+        assert_eq!(aligned(&row, &head, &[3, 2, 4]), "é     7  x");
+    }
+
+    #[test]
+    fn colour_is_left_out_where_it_is_not_wanted() {
+        assert_eq!(painted(false, Tone::Bad, "x"), "x");
+        assert_eq!(painted(true, Tone::Bold, "x"), "\x1b[1mx\x1b[0m");
+    }
+}

@@ -1,0 +1,50 @@
+//! `darwin status`: how the daemon stands.
+
+use clap::Args;
+
+use crate::wire::v1::StatusRequest;
+
+use super::{
+    context::Context,
+    error::Failure,
+    json,
+    output::Tone,
+    text::{bytes, count, plain, span},
+};
+
+/// Show the daemon's state; exits with 69 if none runs
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  darwin status
+  darwin status --json | jq '.tiers[].healthy'")]
+pub struct Status {}
+
+impl Status {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let (endpoint, link) = context.link_to_running().await?;
+        let status = link.operations().status(StatusRequest {}).await?.into_inner();
+        if context.out.json() {
+            return context.out.document("status", json::status(&status));
+        }
+        let address = endpoint.map(|endpoint| endpoint.address.to_string()).unwrap_or_default();
+        let mut pairs = vec![
+            ("darwind", format!("{}, process {}", plain(&status.version), status.pid)),
+            ("up for", span(status.uptime_ms)),
+            ("address", address),
+            ("admin", plain(&status.admin)),
+            ("data", plain(&status.home)),
+            ("memory", bytes(status.resident_bytes)),
+            ("workers", status.workers.to_string()),
+            ("runs at work", status.running.to_string()),
+            ("agents", count(status.agents)),
+        ];
+        for tier in &status.tiers {
+            let (tone, state) = if tier.healthy { (Tone::Good, "ok") } else { (Tone::Bad, "down") };
+            let state = context.out.paint(tone, state);
+            let detail = plain(&tier.detail);
+            let line = format!("{state}  {}  {detail}", plain(&tier.url));
+            pairs.push((tier.name.as_str(), line.trim_end().to_owned()));
+        }
+        context.out.pairs(&pairs)
+    }
+}

@@ -1,0 +1,47 @@
+//! `darwin up`: starts the daemon by hand.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{context::Context, error::Failure, start};
+
+/// Start this user's daemon, if it isn't there
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  darwin up
+  darwin up && darwin status
+
+Other commands do this by themselves. On a server, let systemd do it: see deploy/systemd/.")]
+pub struct Up {}
+
+impl Up {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let (endpoint, new) = match context.running().await? {
+            Some((Some(endpoint), _)) => (endpoint, false),
+            Some((None, _)) => {
+                context.out.note("the daemon that client.address names answers");
+                return Ok(());
+            }
+            None => (start::start(&context.paths()?).await?.0, true),
+        };
+        if context.out.json() {
+            return context.out.document(
+                "up",
+                json!({
+                    "pid": endpoint.pid,
+                    "address": endpoint.address,
+                    "admin": endpoint.admin,
+                    "started": new,
+                }),
+            );
+        }
+        let state = if new { "started" } else { "runs already" };
+        context.out.note(format_args!(
+            "darwind (process {}) {state} at {}; log in {}",
+            endpoint.pid,
+            endpoint.address,
+            context.paths()?.log_file().display()
+        ));
+        Ok(())
+    }
+}

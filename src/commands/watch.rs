@@ -1,0 +1,270 @@
+//! Following a run to its end: live on a terminal, in sparse lines elsewhere.
+
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    code::Code,
+    domain::lifecycle::{RunState, Verdict},
+    link::client::Link,
+    wire::v1::{JournalRequest, Progress, Run, RunRef, event},
+};
+
+use super::{
+    context::Context,
+    error::Failure,
+    json,
+    output::{Live, Tone},
+    text::{id, plain},
+    view::{self, Budget, History},
+};
+
+/// How often the live lines are drawn anew.
+const FRAME: Duration = Duration::from_millis(100);
+/// The shortest and the longest time between two lines on a new best.
+const NEWS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// What Ctrl-C does to a run that is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CtrlC {
+    /// It stops the run; a second one leaves at once.
+    StopsRun,
+    /// It leaves; the run goes on.
+    Leaves,
+}
+
+/// Follows `run` until it rests and tells its end: data on stdout, next steps on stderr.
+///
+/// # Errors
+/// If it failed, the connection broke, or the user left before its end.
+pub async fn to_the_end(
+    context: &mut Context,
+    link: &Link,
+    run: Run,
+    ctrl_c: CtrlC,
+    every_change: bool,
+) -> Result<(), Failure> {
+    let name = id(&run.id);
+    let ended = Watch::new(context, run, ctrl_c, every_change).follow(link).await?;
+    tell_end(context, link, &ended).await?;
+    match RunState::named(&ended.state) {
+        Some(RunState::Failed) => {
+            let message = format!("the run failed: {}", plain(&ended.reason));
+            Err(Failure::new(Code::InvalidInput, message)
+                .hint(format!("darwin journal {name} --only archived --limit 3")))
+        }
+        Some(RunState::Stopped) if ctrl_c == CtrlC::StopsRun => Err(Failure::Interrupted),
+        _ => Ok(()),
+    }
+}
+
+struct Watch<'a> {
+    context: &'a mut Context,
+    live: Option<Live>,
+    run: Run,
+    rate: f64,
+    seen: Instant,
+    history: History,
+    budget: Budget,
+    ctrl_c: CtrlC,
+    every_change: bool,
+    stopping: bool,
+    turn: usize,
+    told: Option<f64>,
+    told_at: Instant,
+    news_after: Duration,
+}
+
+impl<'a> Watch<'a> {
+    fn new(context: &'a mut Context, run: Run, ctrl_c: CtrlC, every_change: bool) -> Self {
+        Self {
+            live: context.out.live(),
+            context,
+            budget: Budget::of(&run.spec_toml),
+            run,
+            rate: 0.0,
+            seen: Instant::now(),
+            history: History::default(),
+            ctrl_c,
+            every_change,
+            stopping: false,
+            turn: 0,
+            told: None,
+            told_at: Instant::now(),
+            news_after: NEWS.0,
+        }
+    }
+
+    async fn follow(mut self, link: &Link) -> Result<Run, Failure> {
+        let name = id(&self.run.id);
+        let mut progress = link.watch(&name).await?;
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| {
+            Failure::new(Code::Bug, format!("can't wait for Ctrl-C: {error}"))
+        })?;
+        let mut frames = tokio::time::interval(FRAME);
+        frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut stop: Pin<Box<dyn Future<Output = _>>> = Box::pin(std::future::pending());
+        loop {
+            tokio::select! {
+                // A quick run sends more than is worth drawing: what came last counts.
+                biased;
+                _ = interrupts.recv() => {
+                    if self.leaves(&name) {
+                        return Err(Failure::Interrupted);
+                    }
+                    let mut runs = link.runs();
+                    let reference = RunRef { run: name.clone() };
+                    stop = Box::pin(async move { runs.stop(reference).await });
+                }
+                answer = &mut stop => {
+                    stop = Box::pin(std::future::pending());
+                    match answer.map_err(Failure::from) {
+                        // It came to rest by itself in the same moment.
+                        Ok(_) | Err(Failure::Fault { code: Code::Conflict, .. }) => {}
+                        Err(failure) => return Err(failure),
+                    }
+                }
+                event = progress.next() => {
+                    let event = event.ok_or_else(|| broken("it was closed", &name))?;
+                    let event = event.map_err(|error| match error.code() {
+                        Code::Unavailable => broken(&error.to_string(), &name),
+                        _ => Failure::from(error),
+                    })?;
+                    if let Some(run) = self.take(event)? {
+                        return Ok(run);
+                    }
+                }
+                _ = frames.tick(), if self.live.is_some() => self.draw(),
+            }
+        }
+    }
+
+    /// Whether Ctrl-C ends the watch; else the run is to be stopped.
+    fn leaves(&mut self, name: &str) -> bool {
+        let leaves = self.ctrl_c == CtrlC::Leaves || self.stopping;
+        let line = if leaves {
+            format!("the run goes on; `darwin runs watch {name}` shows it again")
+        } else {
+            "stopping the run: what is being evaluated is waited for; Ctrl-C again leaves at once"
+                .to_owned()
+        };
+        self.stopping = true;
+        match &self.live {
+            // What changes in place goes first.
+            Some(_) if leaves => {
+                self.live = None;
+                self.context.out.note(line);
+            }
+            Some(live) => live.note(&line),
+            None => self.context.out.note(line),
+        }
+        leaves
+    }
+
+    /// Takes note of how the run stands; gives it back when it rests.
+    fn take(&mut self, progress: Progress) -> Result<Option<Run>, Failure> {
+        self.rate = progress.rate;
+        if self.every_change && self.context.out.json() {
+            self.context.out.document("progress", json::progress(&progress))?;
+        }
+        let Some(run) = progress.run else { return Ok(None) };
+        self.seen = Instant::now();
+        self.run = run;
+        self.history.add(&self.run);
+        if self.run.state != RunState::Running.as_str() {
+            return Ok(Some(std::mem::take(&mut self.run)));
+        }
+        if self.live.is_none() && !self.context.out.json() {
+            self.log();
+        }
+        Ok(None)
+    }
+
+    /// A line on a new best, but not too many of them.
+    fn log(&mut self) {
+        let new = self.run.best.is_some() && self.run.best != self.told;
+        let due = self.told.is_none() || self.told_at.elapsed() >= self.news_after;
+        if new && due {
+            self.news_after = (self.news_after * 3 / 2).min(NEWS.1);
+            (self.told, self.told_at) = (self.run.best, Instant::now());
+            self.context.out.note(view::news(&self.run, self.run.elapsed_ms));
+        }
+    }
+
+    fn draw(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        self.turn += 1;
+        let waited = u64::try_from(self.seen.elapsed().as_millis()).unwrap_or(0);
+        // The clock of a run stands while it waits.
+        let moving = self.run.waiting.is_empty() && self.run.agents > 0;
+        let elapsed = self.run.elapsed_ms + if moving { waited } else { 0 };
+        let paint = |tone: Tone, text: &str| live.paint(tone, text);
+        let mut lines = view::frame(
+            &self.run,
+            self.rate,
+            elapsed,
+            &self.history,
+            &self.budget,
+            self.turn,
+            &paint,
+        );
+        if self.stopping {
+            lines.push(paint(Tone::Warn, "  stopping…"));
+        }
+        live.show(&lines);
+    }
+}
+
+fn broken(reason: &str, run: &str) -> Failure {
+    let message = format!("lost sight of the run: {reason}");
+    Failure::new(Code::Unavailable, message).hint(format!("darwin runs watch {run}"))
+}
+
+/// Tells how the run ended and what to type next.
+async fn tell_end(context: &mut Context, link: &Link, run: &Run) -> Result<(), Failure> {
+    if context.out.json() {
+        return context.out.document("run", json!(json::run(run)));
+    }
+    context.out.pairs(&view::summary(run))?;
+    context.out.flush()?;
+    if run.best.is_none()
+        && run.failed > 0
+        && let Some(reason) = first_failure(link, run).await
+    {
+        context.out.warn(format_args!("no agent has a score; the first failed: {reason}"));
+    }
+    let steps = view::next_steps(run);
+    let width = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    if !steps.is_empty() {
+        context.out.note("\nnext:");
+    }
+    for (command, why) in steps {
+        context.out.note(format_args!("  {command:width$}  # {why}"));
+    }
+    Ok(())
+}
+
+/// Why the first agent of `run` that has no score has none.
+async fn first_failure(link: &Link, run: &Run) -> Option<String> {
+    let request = JournalRequest {
+        of: id(&run.id),
+        only: vec![Verdict::Archived.as_str().to_owned()],
+        limit: 1,
+        ..JournalRequest::default()
+    };
+    let answer = link.journals().read(request).await.ok()?.into_inner();
+    let events = answer.entries.into_iter().flat_map(|entry| entry.events);
+    events.filter_map(|event| event.event).find_map(|event| match event {
+        event::Event::Evaluated(evaluated) => {
+            let evaluation = evaluated.evaluation?;
+            Some(format!("{}: {}", evaluation.failure, plain(&evaluation.reason)))
+        }
+        _ => None,
+    })
+}
