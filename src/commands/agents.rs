@@ -127,7 +127,9 @@ fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Fai
         context.out.table([("PARAMETER", Side::Left), ("VALUE", Side::Right)], &rows)?;
         if genome.params.len() > SHOWN_PARAMS {
             let rest = (genome.params.len() - SHOWN_PARAMS) as u64;
-            context.out.note(format_args!("and {} more; --json shows all", plural(rest, "parameter")));
+            context
+                .out
+                .note(format_args!("and {} more; --json shows all", plural(rest, "parameter")));
         }
     }
     if !genome.files.is_empty() {
@@ -168,8 +170,7 @@ fn print(context: &mut Context, genome: &Genome, path: &str) -> Result<(), Failu
         None => {
             let files: Vec<_> = genome.files.iter().map(|file| plain(&file.path)).collect();
             let message = format!("the agent has no file “{}”", plain(path));
-            Err(Failure::new(Code::NotFound, message)
-                .hint(format!("one of: {}", files.join(", "))))
+            Err(Failure::new(Code::NotFound, message).hint(format!("one of: {}", files.join(", "))))
         }
     }
 }

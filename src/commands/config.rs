@@ -49,7 +49,9 @@ impl Config {
                 let there = shown.exists();
                 context.config(file)?;
                 if context.out.json() {
-                    return context.out.document("config-check", json!({"file": shown, "ok": true}));
+                    return context
+                        .out
+                        .document("config-check", json!({"file": shown, "ok": true}));
                 }
                 let good = context.out.paint(Tone::Good, "ok");
                 let what = if there { "" } else { " (not there: defaults)" };
@@ -70,7 +72,9 @@ fn show(context: &mut Context) -> Result<(), Failure> {
             .collect();
         return context.out.document("config", json!({"values": values}));
     }
-    let rows: Vec<_> =
-        values.into_iter().map(|(key, value, origin)| [key, plain(&value), origin.to_string()]).collect();
+    let rows: Vec<_> = values
+        .into_iter()
+        .map(|(key, value, origin)| [key, plain(&value), origin.to_string()])
+        .collect();
     context.out.table([("KEY", Side::Left), ("VALUE", Side::Left), ("FROM", Side::Left)], &rows)
 }

@@ -82,12 +82,13 @@ impl Context {
             let message = format!("client.address: can't find {address}: {reason}");
             Failure::new(Code::Unavailable, message).hint("darwin config show")
         };
-        let found = within(LOOKUP, "finding the daemon's address", tokio::net::lookup_host(&address))
-            .await
-            .map_err(|late| unknown(late.to_string()))?
-            .map_err(|error| unknown(error.to_string()))?
-            .next()
-            .ok_or_else(|| unknown("it has no address".to_owned()))?;
+        let found =
+            within(LOOKUP, "finding the daemon's address", tokio::net::lookup_host(&address))
+                .await
+                .map_err(|late| unknown(late.to_string()))?
+                .map_err(|error| unknown(error.to_string()))?
+                .next()
+                .ok_or_else(|| unknown("it has no address".to_owned()))?;
         let endpoint = Endpoint { address: found, admin: found, pid: 0, started_ms: 0 };
         Ok(Some((None, start::connect(&paths, &endpoint).await?)))
     }

@@ -27,12 +27,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 ///
 /// # Errors
 /// If one can't be read.
-pub async fn show(
-    context: &mut Context,
-    link: &Link,
-    a: &Agent,
-    b: &Agent,
-) -> Result<(), Failure> {
+pub async fn show(context: &mut Context, link: &Link, a: &Agent, b: &Agent) -> Result<(), Failure> {
     let mut agents = link.agents();
     let mut genomes = Vec::with_capacity(2);
     for agent in [a, b] {
@@ -165,7 +160,8 @@ fn files(old: &Genome, new: &Genome) -> Vec<Patch> {
         .map(|path| {
             let side = |files: &BTreeMap<_, bytes::Bytes>| files.get(path).cloned();
             let (old, new) = (side(&olds), side(&news));
-            let name = |side: &Option<_>| if side.is_some() { plain(path) } else { "/dev/null".into() };
+            let name =
+                |side: &Option<_>| if side.is_some() { plain(path) } else { "/dev/null".into() };
             let (old_name, new_name) = (name(&old), name(&new));
             let (old, new) = (old.unwrap_or(empty.clone()), new.unwrap_or(empty.clone()));
             let text = match (str::from_utf8(&old), str::from_utf8(&new)) {
@@ -224,7 +220,8 @@ mod tests {
     #[test]
     fn text_is_compared_by_line_and_the_rest_by_size() {
         let old = genome(&[("a", b"1\n2\n"), ("b", b"\xff"), ("same", b"x")], &[]);
-        let new = genome(&[("a", b"1\n3\n"), ("b", b"\xff\xff"), ("c", b"n\n"), ("same", b"x")], &[]);
+        let new =
+            genome(&[("a", b"1\n3\n"), ("b", b"\xff\xff"), ("c", b"n\n"), ("same", b"x")], &[]);
         let patches = files(&old, &new);
         let paths: Vec<_> = patches.iter().map(|patch| patch.path.as_str()).collect();
         assert_eq!(paths, ["a", "b", "c"]);

@@ -79,9 +79,8 @@ fn configuration(context: &Context) -> Check {
 fn private(context: &Context) -> Option<Check> {
     let paths = context.paths().ok()?;
     let dirs = [paths.keys(), paths.pki()];
-    let open = dirs.iter().find(|dir| {
-        fs::metadata(dir).is_ok_and(|found| found.mode() & 0o077 != 0)
-    });
+    let open =
+        dirs.iter().find(|dir| fs::metadata(dir).is_ok_and(|found| found.mode() & 0o077 != 0));
     Some(match open {
         Some(dir) => {
             let hint = format!("chmod 700 {}", dir.display());

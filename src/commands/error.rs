@@ -68,14 +68,6 @@ impl Failure {
             Self::Interrupted => INTERRUPTED,
         }
     }
-
-    /// Its code, unless there is nothing to say.
-    pub fn code(&self) -> Option<Code> {
-        match self {
-            Self::Fault { code, .. } => Some(*code),
-            Self::Closed | Self::Interrupted => None,
-        }
-    }
 }
 
 impl fmt::Display for Failure {

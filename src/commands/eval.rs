@@ -177,7 +177,8 @@ impl Report<'_> {
     fn show(&self, context: &mut Context) -> Result<(), Failure> {
         let mean = self.mean();
         if context.out.json() {
-            let evaluations = self.evaluations.iter().map(|it| json::evaluation(it, self.objectives));
+            let evaluations =
+                self.evaluations.iter().map(|it| json::evaluation(it, self.objectives));
             return context.out.document(
                 "evaluation",
                 json!({
@@ -276,7 +277,8 @@ impl Report<'_> {
             }
             let scores = self.objectives.iter().zip(&it.scores);
             let lines: Vec<_> = scores.map(|(name, score)| format!("{name} = {score}")).collect();
-            let _ = writeln!(cases, "<system-out>{}</system-out></testcase>", xml(&lines.join("\n")));
+            let _ =
+                writeln!(cases, "<system-out>{}</system-out></testcase>", xml(&lines.join("\n")));
         }
         let name = xml(&self.suite.name);
         let counts = format!(

@@ -57,13 +57,14 @@ fn one(context: &mut Context, code: Code) -> Result<(), Failure> {
 
 fn all(context: &mut Context) -> Result<(), Failure> {
     if context.out.json() {
-        let codes: Vec<_> =
-            Code::ALL.iter().map(|code| json!({"code": code.name(), "exit": code.exit()})).collect();
+        let codes: Vec<_> = Code::ALL
+            .iter()
+            .map(|code| json!({"code": code.name(), "exit": code.exit()}))
+            .collect();
         return context.out.document("explanations", json!({"codes": codes}));
     }
-    let rows = Code::ALL.map(|code| {
-        [code.name().to_owned(), code.exit().to_string(), retry(code).to_owned()]
-    });
+    let rows = Code::ALL
+        .map(|code| [code.name().to_owned(), code.exit().to_string(), retry(code).to_owned()]);
     let head = [("CODE", Side::Left), ("EXIT", Side::Right), ("TRYING AGAIN", Side::Left)];
     context.out.table(head, &rows)?;
     context.out.note("`darwin explain CODE` tells what it means and what to do");

@@ -52,7 +52,9 @@ pub async fn car(
     if let Some(path) = path.filter(|path| *path != Path::new("-")) {
         let path = path.display();
         context.out.note(format_args!("wrote {} to {path}", bytes(written)));
-        context.out.note(format_args!("`darwin lineage verify {path}` checks it, without a daemon"));
+        context
+            .out
+            .note(format_args!("`darwin lineage verify {path}` checks it, without a daemon"));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 
 use crate::{
-    domain::{journal::EventKind, lifecycle::Verdict},
+    domain::journal::EventKind,
     link::client::Link,
     wire::v1::{JournalEntry, JournalRequest, event},
 };
@@ -177,6 +177,7 @@ fn words(event: &event::Event) -> (&'static str, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::lifecycle::Verdict;
 
     #[test]
     fn the_filters_are_all_kinds_and_verdicts() {

@@ -88,8 +88,7 @@ pub fn evaluation(evaluation: &Evaluation, objectives: &[String]) -> Value {
         .zip(&evaluation.scores)
         .map(|(name, score)| (name.clone(), json!(score)))
         .collect();
-    let artifact =
-        |file: &File| (file.path.clone(), json!(String::from_utf8_lossy(&file.content)));
+    let artifact = |file: &File| (file.path.clone(), json!(String::from_utf8_lossy(&file.content)));
     json!({
         "scores": scores,
         "fitness": evaluation.fitness,

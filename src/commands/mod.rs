@@ -71,13 +71,13 @@ struct Cli {
 #[derive(Debug, Args)]
 struct Global {
     /// Print data as JSON ("format": "darwin/1"): one document, or one a line
-    #[arg(long, global = true, help_heading = "Everywhere")]
+    #[arg(long, global = true, display_order = 900, help_heading = "Everywhere")]
     json: bool,
     /// Say nothing on stderr but warnings and errors
-    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    #[arg(long, short, global = true, display_order = 901, help_heading = "Everywhere")]
     quiet: bool,
     /// Do not start a daemon if none runs
-    #[arg(long, global = true, help_heading = "Everywhere")]
+    #[arg(long, global = true, display_order = 902, help_heading = "Everywhere")]
     no_start: bool,
 }
 

@@ -53,7 +53,9 @@ pub struct Output {
 impl Output {
     /// Output as the flags, the environment and the terminal want it.
     pub fn new(json: bool, quiet: bool) -> Self {
-        let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+        let set = |name| {
+            std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
+        };
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let plain = set("NO_COLOR") || dumb;
         let (data_tty, talk_tty) = (io::stdout().is_terminal(), io::stderr().is_terminal());

@@ -142,8 +142,12 @@ fn list(context: &mut Context, sessions: &[v1::Session]) -> Result<(), Failure> 
             [short(&session.id), plain(&session.name), state.to_owned(), ago(session.used_ms, now)]
         })
         .collect();
-    let head =
-        [("SESSION", Side::Left), ("NAME", Side::Left), ("STATE", Side::Left), ("USED", Side::Left)];
+    let head = [
+        ("SESSION", Side::Left),
+        ("NAME", Side::Left),
+        ("STATE", Side::Left),
+        ("USED", Side::Left),
+    ];
     context.out.table(head, &rows)
 }
 

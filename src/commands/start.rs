@@ -131,7 +131,9 @@ async fn wait(
             // A daemon ends with the status that its fault has in our table.
             let code = Code::ALL.into_iter().find(|code| status.code() == Some(code.exit().into()));
             let code = match code {
-                Some(code @ (Code::Config | Code::Denied | Code::Exhausted | Code::Corrupt)) => code,
+                Some(code @ (Code::Config | Code::Denied | Code::Exhausted | Code::Corrupt)) => {
+                    code
+                }
                 _ => Code::Unavailable,
             };
             Err(Failure::new(code, format!("darwind did not start: {said}")).hint(hint))

@@ -252,9 +252,13 @@ mod tests {
 
     #[test]
     fn spans_are_typed_as_people_do() {
-        for (text, millis) in
-            [("5m", 300_000), ("1h30m", 5_400_000), ("1.5h", 5_400_000), ("250ms", 250), ("7", 7000)]
-        {
+        for (text, millis) in [
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("1.5h", 5_400_000),
+            ("250ms", 250),
+            ("7", 7000),
+        ] {
             assert_eq!(parse_span(text).unwrap().as_millis(), millis, "{text}");
         }
         assert_eq!(parse_since("1s", 5000), Ok(4000));

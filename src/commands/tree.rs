@@ -32,9 +32,12 @@ pub fn draw(agents: &[Agent], paint: &dyn Fn(Tone, &str) -> String) -> Vec<Strin
             Some(false) => ("├─ ", "│  "),
             Some(true) => ("└─ ", "   "),
         };
-        lines.push(format!("{}{}", paint(Tone::Dim, &format!("{indent}{branch}")), line(&agents[at], paint)));
-        let indent =
-            if indent.chars().count() < MAX_DEPTH * 3 { indent + below } else { indent };
+        lines.push(format!(
+            "{}{}",
+            paint(Tone::Dim, &format!("{indent}{branch}")),
+            line(&agents[at], paint)
+        ));
+        let indent = if indent.chars().count() < MAX_DEPTH * 3 { indent + below } else { indent };
         let count = children[at].len();
         for (number, child) in children[at].iter().enumerate().rev() {
             stack.push((*child, indent.clone(), Some(number + 1 == count)));

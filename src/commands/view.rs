@@ -65,12 +65,10 @@ impl Budget {
     fn used(&self, run: &Run, elapsed_ms: u64) -> Option<(f64, String)> {
         let stop = &self.stop;
         let of = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
-        let evaluations = stop
-            .evaluations
-            .map(|limit| (of(run.agents, limit), plural(limit, "evaluation")));
-        let generations = stop
-            .generations
-            .map(|limit| (of(run.generation, limit), plural(limit, "generation")));
+        let evaluations =
+            stop.evaluations.map(|limit| (of(run.agents, limit), plural(limit, "evaluation")));
+        let generations =
+            stop.generations.map(|limit| (of(run.generation, limit), plural(limit, "generation")));
         let time = stop.time.map(|limit| {
             (elapsed_ms as f64 / 1000.0 / limit.max(1e-3), span((limit * 1000.0) as u64))
         });
@@ -120,9 +118,8 @@ pub fn frame(
     let agents = plural(run.agents, "agent");
     let generation = count(run.generation);
     let speed = rate(rate_now);
-    let first = format!(
-        "{spinner} {name}  {state} · generation {generation} · {agents}{failed} · {speed}"
-    );
+    let first =
+        format!("{spinner} {name}  {state} · generation {generation} · {agents}{failed} · {speed}");
     let best = paint(Tone::Bold, &maybe(run.best));
     let line = spark(&history.points, WIDTH);
     let line = paint(Tone::Good, &line);
@@ -296,7 +293,8 @@ mod tests {
 
     #[test]
     fn the_next_steps_fit_the_end() {
-        let commands = |run: &Run| next_steps(run).into_iter().map(|step| step.0).collect::<Vec<_>>();
+        let commands =
+            |run: &Run| next_steps(run).into_iter().map(|step| step.0).collect::<Vec<_>>();
         let stopped = Run { state: "stopped".to_owned(), failed: 0, ..run() };
         assert_eq!(commands(&stopped), ["darwin runs resume "]);
         let best_agent = bytes::Bytes::from_static(&[1; 16]);

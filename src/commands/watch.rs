@@ -104,9 +104,8 @@ impl<'a> Watch<'a> {
     async fn follow(mut self, link: &Link) -> Result<Run, Failure> {
         let name = id(&self.run.id);
         let mut progress = link.watch(&name).await?;
-        let mut interrupts = signal(SignalKind::interrupt()).map_err(|error| {
-            Failure::new(Code::Bug, format!("can't wait for Ctrl-C: {error}"))
-        })?;
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| Failure::new(Code::Bug, format!("can't wait for Ctrl-C: {error}")))?;
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut stop: Pin<Box<dyn Future<Output = _>>> = Box::pin(std::future::pending());
