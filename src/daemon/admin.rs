@@ -109,6 +109,9 @@ pub fn resident_bytes() -> u64 {
 }
 
 /// Answers until it is dropped.
+///
+/// # Errors
+/// Never, as long as it holds its places.
 pub async fn serve(listener: Arc<TcpListener>, vitals: Arc<Vitals>) -> Result<(), String> {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut tasks = tokio::task::JoinSet::new();

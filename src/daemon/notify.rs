@@ -1,4 +1,4 @@
-//! What systemd is told, where the daemon is its service (sd_notify(3)).
+//! What systemd is told, where the daemon is its service (`sd_notify(3)`).
 
 use std::time::Duration;
 

@@ -177,16 +177,20 @@ async fn welcome(
     let user = certificate.and_then(pki::user).unwrap_or_default().into();
     let http2 = session.alpn_protocol() == Some(tls::H2);
     let conn = Conn { stream, peer: Peer { address, user }, _place: place };
-    let closing = |_| io::Error::other("the daemon is ending");
+    let ending = "the daemon is ending";
     if http2 {
-        let () = doors.grpc.send(conn).await.map_err(|_| closing(()))?;
-        return Ok("grpc");
+        return match doors.grpc.send(conn).await {
+            Ok(()) => Ok("grpc"),
+            Err(_) => Err(io::Error::other(ending)),
+        };
     }
     let socket = accept_hdr_async_with_config(conn, check, Some(socket_config()))
         .await
         .map_err(io::Error::other)?;
-    doors.sockets.send(socket).await.map_err(|_| closing(()))?;
-    Ok("websocket")
+    match doors.sockets.send(socket).await {
+        Ok(()) => Ok("websocket"),
+        Err(_) => Err(io::Error::other(ending)),
+    }
 }
 
 /// Checks path and subprotocol of an upgrade.
