@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
-use crate::{code::Code, wire::v1::ShutdownRequest};
+use crate::{code::Code, link::endpoint::process_lives, wire::v1::ShutdownRequest};
 
 use super::{context::Context, error::Failure};
 
@@ -37,7 +36,7 @@ impl Down {
         if let Some(endpoint) = endpoint {
             let drain = Duration::from_secs(context.config(None)?.config.server.drain_seconds);
             let deadline = Instant::now() + drain + SPARE;
-            while lives(endpoint.pid) {
+            while process_lives(endpoint.pid) {
                 if Instant::now() > deadline {
                     let message = format!("darwind (process {}) does not end", endpoint.pid);
                     let log = context.paths()?.log_file();
@@ -53,9 +52,4 @@ impl Down {
         context.out.note("darwind has ended");
         Ok(())
     }
-}
-
-fn lives(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }

@@ -40,7 +40,7 @@ impl Endpoint {
         let endpoint: Self = serde_json::from_slice(&content).map_err(|error| {
             LinkError::Damaged { path, reason: error.to_string(), remedy: "it".to_owned() }
         })?;
-        Ok(endpoint.lives().then_some(endpoint))
+        Ok(process_lives(endpoint.pid).then_some(endpoint))
     }
 
     /// Writes it to `dir`, mode 0600, in one step.
@@ -62,20 +62,33 @@ impl Endpoint {
     pub fn withdraw(dir: &Path) -> Result<(), LinkError> {
         files::remove(&dir.join(FILE))
     }
+}
 
-    /// Whether a process of that number is there.
-    fn lives(&self) -> bool {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        // One of another user may not be signalled, but it lives.
-        pid.is_some_and(|pid| {
-            matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM))
-        })
+/// Whether a process of that number is there and has not ended. (One that has ended stays in
+/// the table until its parent asks for it, which in a container may be never.)
+#[must_use]
+pub fn process_lives(pid: u32) -> bool {
+    // proc_pid_stat(5): the state follows the name, which is in parentheses.
+    if let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        return !matches!(state, Some('Z' | 'X'));
     }
+    // It is gone, or the files of others' processes are hidden here: ask the other way.
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // One of another user may not be signalled, but it lives.
+    pid.is_some_and(|pid| {
+        matches!(rustix::process::test_kill_process(pid), Ok(()) | Err(Errno::PERM))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::MetadataExt as _, process::Command};
+    use std::{
+        fs,
+        os::unix::fs::MetadataExt as _,
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
@@ -102,9 +115,16 @@ mod tests {
     fn the_file_of_a_dead_process_counts_as_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
-        let mut child = Command::new("true").spawn().unwrap();
-        child.wait().unwrap();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         endpoint(child.id()).publish(path).unwrap();
+        assert!(Endpoint::read(path).unwrap().is_some());
+        // Ended, but nobody has asked how yet.
+        drop(child.stdin.take());
+        let begun = Instant::now();
+        while Endpoint::read(path).unwrap().is_some() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "a zombie counts as alive");
+        }
+        child.wait().unwrap();
         assert_eq!(Endpoint::read(path).unwrap(), None);
     }
 
