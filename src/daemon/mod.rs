@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod supervise;
 pub mod store;
+pub mod registry;
 pub mod home;
 pub mod log;
 pub mod notify;

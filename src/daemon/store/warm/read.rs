@@ -298,7 +298,10 @@ pub fn walk(
             Direction::Down => front.pop_first(),
         };
         let Some(node) = taken else { break };
-        let mut found = row.query_row([node], agent_row).map_err(sql)?;
+        // A number that is none of an agent comes from a cursor that was tampered with.
+        let Some(mut found) = row.query_row([node], agent_row).optional().map_err(sql)? else {
+            continue;
+        };
         let pairs = parents
             .query_map([node], |row| Ok((row.get::<_, Node>(0)?, row.get(1)?)))
             .map_err(sql)?;

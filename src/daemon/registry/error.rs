@@ -1,0 +1,107 @@
+//! What the registry can't do, and why.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::{
+    code::Code,
+    daemon::store::error::StoreError,
+    domain::id::{AgentId, SessionId},
+    provenance::error::Error as FormatError,
+};
+
+/// What the registry can't do. Each message is a sentence for the user with the next step in it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RegistryError {
+    /// A tier failed.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// Something stored, or to be stored, is wrong.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// There is no such thing.
+    #[error(
+        "there is no {what} “{text}” here; `darwin runs list` and `darwin session list` show what there is"
+    )]
+    NotFound {
+        /// The kind of thing.
+        what: &'static str,
+        /// How it was named.
+        text: String,
+    },
+    /// A start of an id that several things share.
+    #[error("several {what}s start with “{text}”; give more of the id")]
+    Ambiguous {
+        /// The kind of thing.
+        what: &'static str,
+        /// How it was named.
+        text: String,
+    },
+    /// It is stored already, with other content.
+    #[error("{what} is stored already, with other content; what is stored stays")]
+    Conflict {
+        /// What is stored.
+        what: String,
+    },
+    /// An agent whose parent is not stored.
+    #[error("agent {agent} can't be stored before its parent {parent}; store that one first")]
+    Orphan {
+        /// The agent.
+        agent: AgentId,
+        /// The parent that is missing.
+        parent: AgentId,
+    },
+    /// Something that contradicts itself or is beyond a limit.
+    #[error("{0}; nothing was stored")]
+    Invalid(String),
+    /// The session is closed.
+    #[error("session {0} is closed; `darwin session resume {0}` opens it again")]
+    SessionClosed(SessionId),
+    /// The session's key was destroyed.
+    #[error("the key of session {0} was destroyed, so that nobody can read its contents again")]
+    Shredded(SessionId),
+    /// A key file can't be used.
+    #[error("the key file {path}: {why}", path = path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+        /// Whether it is about permissions.
+        denied: bool,
+    },
+    /// The registry is closing, or a part of it ended.
+    #[error("the registry takes nothing more because the daemon is ending; try again when it runs")]
+    Closed,
+}
+
+impl RegistryError {
+    /// Its stable code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Format(error) => error.code(),
+            Self::NotFound { .. } => Code::NotFound,
+            Self::Ambiguous { .. } | Self::Invalid(_) => Code::InvalidInput,
+            Self::Conflict { .. } | Self::Orphan { .. } | Self::SessionClosed(_) => Code::Conflict,
+            Self::Shredded(_) | Self::Key { denied: true, .. } => Code::Denied,
+            Self::Key { .. } => Code::Config,
+            Self::Closed => Code::Unavailable,
+        }
+    }
+
+    /// A key file that the system refuses.
+    pub(super) fn key(path: &std::path::Path, error: &io::Error) -> Self {
+        Self::Key {
+            path: path.to_owned(),
+            why: error.to_string(),
+            denied: error.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+}
+
+impl From<StoreError> for RegistryError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}

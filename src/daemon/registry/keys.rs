@@ -1,0 +1,192 @@
+//! The key service: a folder with the master key, the signing key and the keys that are trusted.
+//!
+//! The master key wraps sessions' keys and nothing else. Both secret files have mode 0400 and
+//! are made on first use; they belong in a backup of their own, apart from the stores.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+use super::error::RegistryError;
+use crate::{
+    domain::digest::Digest,
+    provenance::{
+        seal::MasterKey,
+        sign::{KeyRing, PublicKey, Signer},
+    },
+};
+
+const MASTER: &str = "master.key";
+const SIGNING: &str = "signing.key";
+/// Public keys that `verify` trusts, one a line in hexadecimal: this store's own, old ones too.
+const TRUSTED: &str = "trusted.keys";
+/// The longest list of trusted keys that is read, in bytes.
+const MAX_TRUSTED: u64 = 1 << 20;
+
+/// The keys of a store.
+#[derive(Debug)]
+pub struct Keys {
+    /// Wraps sessions' keys.
+    pub master: MasterKey,
+    /// Signs journal entries.
+    pub signer: Signer,
+    /// Who is trusted to have signed.
+    pub ring: KeyRing,
+}
+
+/// `N` bytes from the system's generator.
+///
+/// # Errors
+/// If it fails.
+pub fn random<const N: usize>() -> Result<[u8; N], RegistryError> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| RegistryError::Invalid("the system has no random numbers".to_owned()))?;
+    Ok(bytes)
+}
+
+impl Keys {
+    /// The keys in the folder `dir`. With `new`, those that are missing are made; a store that
+    /// holds sessions already can't do without its own.
+    ///
+    /// # Errors
+    /// If one is missing and not to be made, others could read it, or it is damaged.
+    pub fn open(dir: &Path, new: bool) -> Result<Self, RegistryError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|error| RegistryError::key(dir, &error))?;
+        let master = MasterKey::new(*secret(&dir.join(MASTER), new)?);
+        let signer = Signer::from_seed(&*secret(&dir.join(SIGNING), new)?)?;
+        let trusted = dir.join(TRUSTED);
+        let mut ring = read_trusted(&trusted)?;
+        if !ring.trusts(&signer.id()) {
+            append(&trusted, &format!("{}\n", Digest(signer.public().0)))?;
+            ring.trust(signer.public())?;
+        }
+        Ok(Self { master, signer, ring })
+    }
+}
+
+/// The 32 bytes in the file `path`.
+fn secret(path: &Path, new: bool) -> Result<Zeroizing<[u8; 32]>, RegistryError> {
+    let fault = |error: io::Error| RegistryError::key(path, &error);
+    let wrong = |why: &str, denied| RegistryError::Key {
+        path: path.to_owned(),
+        why: why.to_owned(),
+        denied,
+    };
+    let file = match OpenOptions::new().read(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && new => return make(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let why = "it is missing, and without it what is stored can't be read; restore it \
+                       from its backup";
+            return Err(wrong(why, false));
+        }
+        file => file.map_err(fault)?,
+    };
+    if file.metadata().map_err(fault)?.mode() & 0o077 != 0 {
+        return Err(wrong("other users may read it; `chmod 0400` it, and think of who has", true));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64));
+    file.take(64).read_to_end(&mut bytes).map_err(fault)?;
+    let bytes: &[u8; 32] =
+        bytes.as_slice().try_into().map_err(|_| wrong("it does not hold 32 bytes", false))?;
+    Ok(Zeroizing::new(*bytes))
+}
+
+/// Makes the file whole or not at all, and durable before its key is used.
+fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, RegistryError> {
+    let fault = |error: io::Error| RegistryError::key(path, &error);
+    let bytes = Zeroizing::new(random::<32>()?);
+    let fresh = path.with_extension("key.new");
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
+        _ => {}
+    }
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o400).open(&fresh).map_err(fault)?;
+    file.write_all(&bytes[..]).and_then(|()| file.sync_all()).map_err(fault)?;
+    fs::rename(&fresh, path).and_then(|()| sync_parent(path)).map_err(fault)?;
+    Ok(bytes)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+    fs::File::open(parent)?.sync_all()
+}
+
+fn read_trusted(path: &Path) -> Result<KeyRing, RegistryError> {
+    let mut ring = KeyRing::new();
+    let mut text = String::new();
+    match fs::File::open(path) {
+        Ok(file) => file.take(MAX_TRUSTED).read_to_string(&mut text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+    .map_err(|error| RegistryError::key(path, &error))?;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let key: Digest = line.parse().map_err(|_| RegistryError::Key {
+            path: path.to_owned(),
+            why: format!("“{line}” is no public key: 64 hexadecimal digits are expected"),
+            denied: false,
+        })?;
+        ring.trust(PublicKey(key.0))?;
+    }
+    Ok(ring)
+}
+
+fn append(path: &Path, line: &str) -> Result<(), RegistryError> {
+    let write = || {
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        file.write_all(line.as_bytes())?;
+        file.sync_all()?;
+        sync_parent(path)
+    };
+    write().map_err(|error| RegistryError::key(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::code::Code;
+
+    #[test]
+    fn keys_are_made_once_and_kept_from_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("keys");
+        assert_eq!(Keys::open(&home, false).unwrap_err().code(), Code::Config);
+        let first = Keys::open(&home, true).unwrap();
+        let again = Keys::open(&home, false).unwrap();
+        assert_eq!(first.signer.id(), again.signer.id());
+        assert_eq!(first.master.id(), again.master.id());
+        assert!(again.ring.trusts(&first.signer.id()));
+        for name in [MASTER, SIGNING] {
+            let path = home.join(name);
+            let mode = |bits| fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o400);
+            mode(0o440);
+            assert_eq!(Keys::open(&home, false).unwrap_err().code(), Code::Denied);
+            mode(0o400);
+        }
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        Keys::open(dir.path(), true).unwrap();
+        let path = dir.path().join(MASTER);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, [1; 31]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(Keys::open(dir.path(), true).unwrap_err().to_string().contains("32 bytes"));
+    }
+}

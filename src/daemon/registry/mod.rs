@@ -1,0 +1,286 @@
+//! The registry: the only writer of journals, lineage and scores, and the way to read them.
+//!
+//! What it acknowledges is durable, sealed and signed, and survives a kill at any moment. It
+//! never shows what is not acknowledged, and stores no agent before its parents.
+
+pub mod error;
+pub mod keys;
+pub mod model;
+mod recent;
+mod vault;
+mod prepare;
+pub mod commit;
+pub mod sessions;
+pub mod runs;
+pub mod lineage;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod test_writing;
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    daemon::{
+        clock::Clock,
+        store::{
+            Stores,
+            error::Damage,
+            warm::rows::{Change, RunRow},
+        },
+    },
+    domain::id::{AgentId, RunId, SessionId, Slot},
+    provenance::sign::KeyRing,
+};
+
+use commit::{Committer, Trouble};
+use error::RegistryError;
+use keys::{Keys, random};
+use model::{Finished, Receipt};
+use prepare::{Job, Preparer, Running};
+use vault::Vault;
+
+/// The largest batch, in bytes of its genomes' files.
+const MAX_BATCH: usize = 256 << 20;
+/// How many jobs lie between the stages of the writer.
+const STAGES: usize = 64;
+
+/// How the registry writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How many agents are committed together.
+    pub group: usize,
+    /// How long a group waits to fill.
+    pub flush: Duration,
+    /// How many agents may wait for a commit.
+    pub queue: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { group: 256, flush: Duration::from_millis(5), queue: 4096 }
+    }
+}
+
+/// The registry. Clones are the same one.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    stores: Stores,
+    vault: Vault,
+    ring: KeyRing,
+    clock: Clock,
+    faults: Vec<Damage>,
+    trouble: Trouble,
+    room: Arc<Semaphore>,
+    queue: usize,
+    runs: Mutex<HashMap<RunId, (Running, SessionId)>>,
+    input: Mutex<Option<mpsc::Sender<Job>>>,
+    committer: AsyncMutex<Option<JoinHandle<()>>>,
+    /// Held while something is looked for and then made.
+    making: AsyncMutex<()>,
+}
+
+/// The most runs that are remembered.
+const RUNS: usize = 4096;
+
+impl Registry {
+    /// Opens the registry over `stores` with the keys in the folder `keys`, which are made if
+    /// the store is new. Bytes that were never acknowledged are cut; whatever else is wrong is
+    /// in [`Registry::faults`].
+    ///
+    /// # Errors
+    /// If a tier or a key can't be opened, or was made by an incompatible version.
+    pub async fn open(
+        stores: Stores,
+        keys: &Path,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, RegistryError> {
+        let opened = stores.warm.rows().open(random()?, clock.millis()).await?;
+        let found = stores.cold.recover(opened.store, opened.extents.clone()).await?;
+        if found.cut > 0 {
+            tracing::info!(bytes = found.cut, "cut what an unfinished commit had left");
+        }
+        for fault in &found.faults {
+            tracing::error!(%fault, "the store is damaged");
+        }
+        let fresh = stores.warm.rows().sessions(true, 1).await?.is_empty();
+        let Keys { master, signer, ring } = Keys::open(keys, fresh)?;
+        let public = signer.public();
+        let change = Change::SigningKey(public.id().0, public.0, clock.millis());
+        stores.warm.write(vec![change]).await?;
+
+        let epoch = Arc::new(AtomicU64::new(0));
+        let trouble = Trouble::default();
+        let (input, jobs) = mpsc::channel(STAGES);
+        let (prepared, ready) = mpsc::channel(STAGES);
+        let runtime = Handle::current();
+        let preparer = Preparer::new(
+            stores.warm.clone(),
+            Arc::new(signer),
+            runtime,
+            Arc::clone(&epoch),
+            opened.last,
+        );
+        // It ends when `input` is dropped; the committer behind it is waited for.
+        thread::Builder::new()
+            .name("darwin-seal".to_owned())
+            .spawn(move || preparer.run(jobs, prepared))
+            .map_err(|error| RegistryError::Invalid(format!("a thread can't start: {error}")))?;
+        let committer = Committer {
+            cold: stores.cold.clone(),
+            warm: stores.warm.clone(),
+            hot: stores.hot.clone(),
+            group: settings.group.max(1),
+            flush: settings.flush,
+            epoch,
+            trouble: trouble.clone(),
+            broken: None,
+        };
+        let committer = tokio::spawn(committer.run(ready));
+        let inner = Inner {
+            vault: Vault::new(stores.warm.clone(), master),
+            stores,
+            ring,
+            clock,
+            faults: found.faults,
+            trouble,
+            room: Arc::new(Semaphore::new(settings.queue.max(1))),
+            queue: settings.queue.max(1),
+            runs: Mutex::default(),
+            input: Mutex::new(Some(input)),
+            committer: AsyncMutex::new(Some(committer)),
+            making: AsyncMutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Commits what was handed in, then ends the writer. Later calls that write are refused.
+    pub async fn close(&self) {
+        drop(self.inner.input.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(committer) = self.inner.committer.lock().await.take() {
+            drop(committer.await);
+        }
+    }
+
+    /// What was found damaged when the store was opened.
+    #[must_use]
+    pub fn faults(&self) -> &[Damage] {
+        &self.inner.faults
+    }
+
+    /// Why the last commit failed, if it did: for example a full disk.
+    #[must_use]
+    pub fn trouble(&self) -> Option<RegistryError> {
+        self.inner.trouble.get()
+    }
+
+    /// The keys that `verify` trusts here.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing {
+        &self.inner.ring
+    }
+
+    /// The tiers beneath.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.inner.stores
+    }
+
+    /// Hands finished agents to the writer, parents before children; waits while the queue is
+    /// full. The receipt resolves when all of them are durable, or none is. Batches are
+    /// committed in the order handed in: when one fails, those behind it fail with it, so that
+    /// no child is stored without its parents. The same agent again is taken for stored; with
+    /// another content it is refused.
+    ///
+    /// # Errors
+    /// If the batch is too large or contradicts its run, there is no such run or session, or
+    /// the registry is closed.
+    pub async fn submit(
+        &self,
+        run: Option<RunId>,
+        session: SessionId,
+        batch: Vec<Finished>,
+    ) -> Result<Receipt, RegistryError> {
+        let inner = &self.inner;
+        let size: usize = batch.iter().map(|one| one.proposed.genome.size()).sum();
+        if batch.len() > inner.queue || size > MAX_BATCH {
+            let most = inner.queue;
+            let what = format!("a batch has at most {most} agents and 256 MiB of files");
+            return Err(RegistryError::Invalid(what));
+        }
+        for one in &batch {
+            let slot = Slot { generation: one.proposed.generation, index: one.proposed.slot };
+            let fits = one.proposed.run == run
+                && run.is_none_or(|run| one.agent == AgentId::in_run(run, slot));
+            if !fits {
+                let what = format!("agent {} does not belong to its run and place", one.agent);
+                return Err(RegistryError::Invalid(what));
+            }
+        }
+        let (run, session) = match run {
+            None => (None, session),
+            Some(run) => {
+                let (running, session) = self.running(run).await?;
+                (Some(running), session)
+            }
+        };
+        let session = inner.vault.session(session).await?;
+        let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&inner.room).acquire_many_owned(count).await;
+        let room = room.map_err(|_| RegistryError::Closed)?;
+        let (reply, receipt) = oneshot::channel();
+        self.send(Job::Agents { run, session, batch, room, reply }).await?;
+        Ok(Receipt(receipt))
+    }
+
+    async fn send(&self, job: Job) -> Result<(), RegistryError> {
+        let input = self.inner.input.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let input = input.ok_or(RegistryError::Closed)?;
+        input.send(job).await.map_err(|_| RegistryError::Closed)
+    }
+
+    /// Makes a change after everything that was handed in before.
+    async fn change(&self, change: Change) -> Result<(), RegistryError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Change(change, reply)).await?;
+        answer.await.unwrap_or(Err(RegistryError::Closed))
+    }
+
+    /// A run's number and session.
+    async fn running(&self, id: RunId) -> Result<(Running, SessionId), RegistryError> {
+        let runs = || self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = runs().get(&id) {
+            return Ok(*known);
+        }
+        let row = self.need_run(id).await?;
+        let known = (Running { id, node: row.node }, row.session);
+        let mut runs = runs();
+        if runs.len() >= RUNS {
+            runs.clear();
+        }
+        runs.insert(id, known);
+        Ok(known)
+    }
+
+    async fn need_run(&self, id: RunId) -> Result<RunRow, RegistryError> {
+        let row = self.inner.stores.warm.rows().run(id).await?;
+        row.ok_or_else(|| RegistryError::NotFound { what: "run", text: id.to_string() })
+    }
+}

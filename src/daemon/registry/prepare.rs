@@ -1,0 +1,411 @@
+//! The first stage of the writer: numbers, links, seals and signs agents, in their order.
+//!
+//! It runs on a thread of its own, ahead of the commits. An epoch ends whenever a commit
+//! fails: what was prepared on top of it is refused, and what is remembered is forgotten.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use cid::Cid;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+};
+
+use super::{error::RegistryError, model::Finished, recent::Recent, vault::Session};
+use crate::{
+    daemon::store::warm::{
+        Warm,
+        rows::{AgentRow, BlobRow, Change, NewAgent, Node},
+    },
+    domain::{
+        id::{AgentId, RunId},
+        journal::Event,
+    },
+    provenance::{
+        block::Block,
+        entry::{self, Keys, Link},
+        error::Error as FormatError,
+        manifest::genome_digest,
+        seal::BlobKind,
+        sign::Signer,
+    },
+};
+
+/// Agents that are remembered for sure, as parents and to know repetitions.
+const AGENTS: usize = 40_000;
+/// Blobs that are remembered for sure.
+const BLOBS: usize = 2_000;
+/// Random bytes that are drawn at once.
+const POOL: usize = 4096;
+
+/// How an answer finds its way back.
+pub type Reply<T> = oneshot::Sender<Result<T, RegistryError>>;
+
+/// A run at work.
+#[derive(Debug, Clone, Copy)]
+pub struct Running {
+    /// Its id.
+    pub id: RunId,
+    /// Its number.
+    pub node: i64,
+}
+
+/// What the writer is asked for.
+pub enum Job {
+    /// To store agents.
+    Agents {
+        /// The run that made them.
+        run: Option<Running>,
+        /// Their session.
+        session: Arc<Session>,
+        /// The agents, parents before children.
+        batch: Vec<Finished>,
+        /// Their room in the queue.
+        room: OwnedSemaphorePermit,
+        /// Gets the heads.
+        reply: Reply<Vec<Cid>>,
+    },
+    /// To make another change, after all that was asked for before.
+    Change(Change, Reply<()>),
+}
+
+/// What is ready to be committed.
+pub enum Ready {
+    /// Agents.
+    Agents(Prepared),
+    /// Another change, and the epoch in which it was asked for.
+    Change(Change, u64, Reply<()>),
+}
+
+/// Agents that are sealed and signed.
+pub struct Prepared {
+    /// The epoch in which they were.
+    pub epoch: u64,
+    /// Their run.
+    pub run: Option<RunId>,
+    /// Their rows.
+    pub agents: Vec<NewAgent>,
+    /// Rows of blobs that are new.
+    pub blobs: Vec<BlobRow>,
+    /// All their blocks.
+    pub blocks: Vec<Block>,
+    /// The size of the blocks.
+    pub bytes: usize,
+    /// The head of each agent that was asked for.
+    pub heads: Vec<Cid>,
+    /// Their room in the queue.
+    pub room: OwnedSemaphorePermit,
+    /// Gets the heads.
+    pub reply: Reply<Vec<Cid>>,
+}
+
+/// What is remembered of an agent.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    node: Node,
+    head: Cid,
+    /// Tells whether another agent of that id is the same.
+    same: u64,
+}
+
+/// The first stage.
+pub struct Preparer {
+    warm: Warm,
+    signer: Arc<Signer>,
+    runtime: Handle,
+    epoch: Arc<AtomicU64>,
+    seen: u64,
+    last: Node,
+    agents: Recent<AgentId, Known>,
+    blobs: Recent<[u8; 32], Vec<Cid>>,
+    /// By run: the last generation that may hold agents which are not remembered.
+    stored: HashMap<i64, Option<u64>>,
+    salts: Salts,
+}
+
+/// Random bytes, drawn in larger portions.
+struct Salts {
+    pool: Box<[u8; POOL]>,
+    used: usize,
+    failed: bool,
+}
+
+impl Salts {
+    fn next(&mut self) -> [u8; 32] {
+        if self.used + 32 > POOL {
+            self.failed |= aws_lc_rs::rand::fill(&mut self.pool[..]).is_err();
+            self.used = 0;
+        }
+        let mut salt = [0; 32];
+        salt.copy_from_slice(&self.pool[self.used..self.used + 32]);
+        self.pool[self.used..self.used + 32].fill(0);
+        self.used += 32;
+        salt
+    }
+}
+
+impl Preparer {
+    /// The stage over what `warm` holds; numbers go on behind `last`.
+    #[must_use]
+    pub fn new(
+        warm: Warm,
+        signer: Arc<Signer>,
+        runtime: Handle,
+        epoch: Arc<AtomicU64>,
+        last: Node,
+    ) -> Self {
+        Self {
+            warm,
+            signer,
+            runtime,
+            epoch,
+            seen: 0,
+            last,
+            agents: Recent::new(AGENTS),
+            blobs: Recent::new(BLOBS),
+            stored: HashMap::new(),
+            salts: Salts { pool: Box::new([0; POOL]), used: POOL, failed: false },
+        }
+    }
+
+    /// Works until nobody asks for anything any more.
+    pub fn run(mut self, mut jobs: mpsc::Receiver<Job>, ready: mpsc::Sender<Ready>) {
+        while let Some(job) = jobs.blocking_recv() {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            if epoch != self.seen {
+                self.agents.clear();
+                self.blobs.clear();
+                self.stored.clear();
+                self.seen = epoch;
+            }
+            let next = match job {
+                Job::Change(change, reply) => Ready::Change(change, epoch, reply),
+                Job::Agents { run, session, batch, room, reply } => {
+                    match self.prepare(run, &session, batch) {
+                        Ok(work) => {
+                            let Work { agents, blobs, blocks, heads } = work;
+                            let bytes = blocks.iter().map(|block| block.bytes.len()).sum();
+                            let run = run.map(|run| run.id);
+                            Ready::Agents(Prepared {
+                                epoch,
+                                run,
+                                agents,
+                                blobs,
+                                blocks,
+                                bytes,
+                                heads,
+                                room,
+                                reply,
+                            })
+                        }
+                        Err(error) => {
+                            // Whoever asked may have gone.
+                            drop(reply.send(Err(error)));
+                            continue;
+                        }
+                    }
+                }
+            };
+            if ready.blocking_send(next).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        run: Option<Running>,
+        session: &Session,
+        batch: Vec<Finished>,
+    ) -> Result<Work, RegistryError> {
+        self.look_up(run, &batch)?;
+        let mut work = Work::default();
+        // Nothing is remembered of a batch that fails.
+        let mut fresh: HashMap<AgentId, Known> = HashMap::with_capacity(batch.len());
+        for finished in batch {
+            let known = fresh.get(&finished.agent).copied();
+            if let Some(known) = known.or_else(|| self.agents.get(&finished.agent)) {
+                let digest = genome_digest(&finished.proposed.genome, &finished.proposed.space)?;
+                let mac = session.sealer.mac(BlobKind::Genome, &digest);
+                if same(&finished, &mac) != known.same {
+                    let what = format!("agent {}", finished.agent);
+                    return Err(RegistryError::Conflict { what });
+                }
+                work.heads.push(known.head);
+                continue;
+            }
+            let agent = finished.agent;
+            let known = self.one(run, session, finished, &fresh, &mut work)?;
+            work.heads.push(known.head);
+            fresh.insert(agent, known);
+        }
+        for (agent, known) in fresh {
+            self.agents.put(agent, known);
+        }
+        for blob in &work.blobs {
+            self.blobs.put(blob.mac, blob.cids.clone());
+        }
+        Ok(work)
+    }
+
+    /// Seals and signs one agent.
+    fn one(
+        &mut self,
+        run: Option<Running>,
+        session: &Session,
+        finished: Finished,
+        fresh: &HashMap<AgentId, Known>,
+        work: &mut Work,
+    ) -> Result<Known, RegistryError> {
+        let agent = finished.agent;
+        let (mut parents, mut heads) = (Vec::new(), Vec::new());
+        for parent in &finished.proposed.parents {
+            let known = fresh.get(parent).copied().or_else(|| self.agents.get(parent));
+            let known = known.ok_or(RegistryError::Orphan { agent, parent: *parent })?;
+            parents.push(known.node);
+            heads.push(known.head);
+        }
+        let link = Link { agent, seq: 0, prev: None, parents: heads };
+        let Finished { proposed, evaluated, judged, .. } = finished;
+        let (generation, slot) = (proposed.generation, proposed.slot);
+        let operators = proposed.operators.join(",");
+        let (fitness, at_ms) = (evaluated.fitness, evaluated.at_ms);
+        let ids = proposed.parents.clone();
+        let events =
+            [Event::Proposed(proposed), Event::Evaluated(evaluated), Event::Judged(judged)];
+        let Self { warm, runtime, blobs, salts, signer, .. } = self;
+        let mut failed = None;
+        let mut known = |mac: &[u8; 32]| {
+            let twin = work.blobs.iter().find(|blob| blob.mac == *mac);
+            if let Some(cids) = twin.map(|blob| blob.cids.clone()).or_else(|| blobs.get(mac)) {
+                return Some(cids);
+            }
+            let found = runtime.block_on(warm.rows().blob(*mac)).unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            });
+            if let Some(cids) = &found {
+                blobs.put(*mac, cids.clone());
+            }
+            found
+        };
+        let keys = Keys { signer, sealer: &session.sealer };
+        let written = entry::write(keys, &link, &events, &mut || salts.next(), &mut known)?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if self.salts.failed {
+            return Err(RegistryError::Invalid("the system has no random numbers".to_owned()));
+        }
+        let digest = written.genome.ok_or_else(|| {
+            FormatError::Invalid("an entry without a proposal begins no journal".to_owned())
+        })?;
+        let genome = session.sealer.mac(BlobKind::Genome, &digest);
+        let head = written.entry.cid;
+        for blob in written.blobs {
+            let cids = blob.blocks.iter().map(|block| block.cid).collect();
+            work.blobs.push(BlobRow { mac: blob.mac, cids });
+            work.blocks.extend(blob.blocks);
+        }
+        work.blocks.extend(written.body);
+        work.blocks.push(written.entry);
+        self.last += 1;
+        let node = self.last;
+        let same = fingerprint(&genome, fitness, judged.verdict.as_str(), &ids);
+        work.agents.push(NewAgent {
+            node,
+            id: agent,
+            session: session.node,
+            run: run.map(|run| run.node),
+            generation,
+            slot,
+            parents,
+            operators,
+            fitness,
+            verdict: judged.verdict,
+            delta: judged.delta,
+            genome,
+            head,
+            seq: 0,
+            at_ms,
+        });
+        Ok(Known { node, head, same })
+    }
+
+    /// Remembers whatever the batch needs to know of agents that were stored earlier.
+    fn look_up(&mut self, run: Option<Running>, batch: &[Finished]) -> Result<(), RegistryError> {
+        let stored = match run {
+            None => Some(u64::MAX),
+            Some(run) => self.stored(run)?,
+        };
+        let mut unknown: Vec<AgentId> = Vec::new();
+        let inside: std::collections::HashSet<_> = batch.iter().map(|one| one.agent).collect();
+        for finished in batch {
+            let old = stored.is_some_and(|last| finished.proposed.generation <= last);
+            if old && self.agents.get(&finished.agent).is_none() {
+                unknown.push(finished.agent);
+            }
+            for parent in &finished.proposed.parents {
+                if !inside.contains(parent) && self.agents.get(parent).is_none() {
+                    unknown.push(*parent);
+                }
+            }
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for row in self.runtime.block_on(self.warm.rows().agents(unknown))? {
+            self.agents.put(row.id, Known::from(&row));
+        }
+        Ok(())
+    }
+
+    /// The last generation of a run of which agents may be stored that are not remembered.
+    fn stored(&mut self, run: Running) -> Result<Option<u64>, RegistryError> {
+        if let Some(known) = self.stored.get(&run.node) {
+            return Ok(*known);
+        }
+        let row = self.runtime.block_on(self.warm.rows().run(run.id))?;
+        let stored = row.filter(|row| row.agents > 0).map(|row| row.generation);
+        self.stored.insert(run.node, stored);
+        Ok(stored)
+    }
+}
+
+/// What a batch becomes.
+#[derive(Default)]
+struct Work {
+    agents: Vec<NewAgent>,
+    blobs: Vec<BlobRow>,
+    blocks: Vec<Block>,
+    heads: Vec<Cid>,
+}
+
+impl From<&AgentRow> for Known {
+    fn from(row: &AgentRow) -> Self {
+        let same = fingerprint(&row.genome, row.fitness, row.verdict.as_str(), &row.parents);
+        Self { node: row.node, head: row.head, same }
+    }
+}
+
+/// What must be equal for a repeated agent to be the same. Times are not: an evaluation that
+/// was repeated after a crash takes another while.
+fn same(finished: &Finished, genome: &[u8; 32]) -> u64 {
+    let verdict = finished.judged.verdict.as_str();
+    fingerprint(genome, finished.evaluated.fitness, verdict, &finished.proposed.parents)
+}
+
+fn fingerprint(genome: &[u8; 32], fitness: Option<f64>, verdict: &str, parents: &[AgentId]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (genome, fitness.map(f64::to_bits), verdict, parents).hash(&mut hasher);
+    hasher.finish()
+}

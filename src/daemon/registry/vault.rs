@@ -1,0 +1,90 @@
+//! The sessions' keys, unwrapped while they are in use.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::{error::RegistryError, keys::random};
+use crate::{
+    daemon::store::warm::Warm,
+    domain::id::SessionId,
+    provenance::seal::{BlobKind, MasterKey, Sealer, SessionKey},
+};
+
+/// The most sessions whose keys are kept unwrapped.
+const OPEN: usize = 256;
+
+/// Gives each session its sealer.
+pub struct Vault {
+    warm: Warm,
+    master: MasterKey,
+    open: Mutex<HashMap<SessionId, Arc<Session>>>,
+}
+
+/// A session whose key is at hand.
+pub struct Session {
+    /// Its number in the warm tier.
+    pub node: i64,
+    /// Seals and opens what belongs to it.
+    pub sealer: Sealer,
+}
+
+impl Vault {
+    /// The vault over the wrapped keys in `warm`.
+    #[must_use]
+    pub fn new(warm: Warm, master: MasterKey) -> Self {
+        Self { warm, master, open: Mutex::default() }
+    }
+
+    /// A new key, and how it is stored.
+    ///
+    /// # Errors
+    /// If there are no random numbers.
+    pub fn make(&self, id: SessionId) -> Result<(Sealer, Bytes, [u8; 16]), RegistryError> {
+        let key = SessionKey::new(random()?);
+        let wrapped = self.master.wrap(&key, id, random()?);
+        Ok((Sealer::new(id, &key), wrapped, self.master.id().0))
+    }
+
+    /// The session, with its key.
+    ///
+    /// # Errors
+    /// If there is no such session, or its key is gone or wrapped by another master key.
+    pub async fn session(&self, id: SessionId) -> Result<Arc<Session>, RegistryError> {
+        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = open().get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        let rows = self.warm.rows();
+        let row = rows.session(id).await?;
+        let row =
+            row.ok_or_else(|| RegistryError::NotFound { what: "session", text: id.to_string() })?;
+        let wrapped = rows.session_key(id).await?.ok_or(RegistryError::Shredded(id))?;
+        let key = self.master.unwrap(&wrapped, id)?;
+        let session = Arc::new(Session { node: row.node, sealer: Sealer::new(id, &key) });
+        let mut open = open();
+        if open.len() >= OPEN {
+            open.clear();
+        }
+        open.insert(id, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// Forgets an unwrapped key.
+    pub fn forget(&self, id: SessionId) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+impl Session {
+    /// Seals a column.
+    ///
+    /// # Errors
+    /// If it is too large, or there are no random numbers.
+    pub fn seal(&self, kind: BlobKind, plain: &[u8]) -> Result<Bytes, RegistryError> {
+        Ok(self.sealer.seal(kind, plain, random()?)?)
+    }
+}
