@@ -4,3 +4,5 @@ mod fixture;
 mod roundtrip;
 mod tamper;
 mod ancestry;
+mod vectors;
+mod fuzz;
