@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use crate::{code::Code, config::error::ConfigError, link::error::LinkError};
 
-use super::{home::HomeError, supervise::Failure};
+use super::{
+    home::HomeError, registry::error::RegistryError, store::error::StoreError, supervise::Failure,
+};
 
 /// Why the daemon can't start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,12 @@ pub enum DaemonError {
     /// Certificates or the endpoint file.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A tier can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The registry can't be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// A port can't be opened.
     #[error(
         "can't listen on {address} ({key}): {source}; choose another address or end the program that has it"
@@ -57,6 +65,8 @@ impl DaemonError {
             Self::Config(error) => error.code(),
             Self::Home(error) => error.code(),
             Self::Link(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Registry(error) => error.code(),
             Self::Log(_) | Self::Listen { .. } => Code::Config,
             Self::System { .. } => Code::Exhausted,
             Self::Task(_) => Code::Bug,

@@ -27,7 +27,9 @@ use super::{
     clock::Clock,
     error::DaemonError,
     log, notify,
+    registry::{Registry, Settings},
     server::{self, context::Context},
+    store::{Places, Stores},
     supervise::{Task, Tree},
 };
 
@@ -106,12 +108,26 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     let shown = vitals.clone();
     tree.spawn(Task::Admin, move |_| admin::serve(port.clone(), shown.clone()));
 
+    let registry = open_registry(&paths, &config, &clock).await?;
+    let writer = registry.clone();
+    tree.spawn_once(Task::Writer, |stop| async move {
+        stop.cancelled().await;
+        writer.close().await;
+        Ok(())
+    });
+
     let certificates = Certificates::open(&paths, user, &config, &clock)?;
     let (acceptor, doors) = Acceptor::new(listeners.public, certificates.tls.clone(), LIMITS);
     let context = Arc::new(Context {
         vitals: vitals.clone(),
+        registry,
         home: paths.data_dir.clone(),
         admin,
+        tiers: [
+            ("cold", config.store.cold.to_string()),
+            ("warm", config.store.warm.to_string()),
+            ("hot", config.store.hot.to_string()),
+        ],
         workers: workers(&config),
         stop: control.stop.clone(),
     });
@@ -189,6 +205,28 @@ fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: 
     } else {
         tracing::warn!("read the configuration again; some of what changed needs a restart");
     }
+}
+
+/// Opens the tiers and the registry over them.
+async fn open_registry(
+    paths: &Paths,
+    config: &Config,
+    clock: &Clock,
+) -> Result<Registry, DaemonError> {
+    let store = &config.store;
+    let places = Places {
+        cold: store.cold.expose(),
+        warm: store.warm.expose(),
+        hot: store.hot.expose(),
+        segment: store.segment_mib << 20,
+    };
+    let stores = Stores::open(&paths.store(), &places)?;
+    let settings = Settings {
+        group: config.registry.group,
+        flush: Duration::from_millis(config.registry.flush_ms),
+        queue: config.registry.queue,
+    };
+    Ok(Registry::open(stores, &paths.keys(), settings, clock.clone()).await?)
 }
 
 /// Evaluations at once of a run that doesn't say.

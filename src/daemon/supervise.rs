@@ -17,6 +17,8 @@ pub enum Task {
     Calls,
     /// Serves WebSockets.
     Streams,
+    /// Commits what the registry is handed.
+    Writer,
     /// Renews certificates.
     Renewal,
     /// Answers health checks and gives out metrics.
@@ -48,6 +50,8 @@ pub enum OnCancel {
 pub enum Stage {
     /// Nothing new comes in; calls at work are answered.
     Doors,
+    /// What was handed in is committed.
+    Store,
     /// Those who look on, to the very end.
     Onlookers,
 }
@@ -60,6 +64,7 @@ impl Task {
             Self::Acceptor => "acceptor",
             Self::Calls => "calls",
             Self::Streams => "streams",
+            Self::Writer => "writer",
             Self::Renewal => "renewal",
             Self::Admin => "admin",
             Self::Watchdog => "watchdog",
@@ -70,7 +75,7 @@ impl Task {
     #[must_use]
     pub fn on_failure(self) -> OnFailure {
         match self {
-            Self::Acceptor | Self::Calls | Self::Streams => OnFailure::End,
+            Self::Acceptor | Self::Calls | Self::Streams | Self::Writer => OnFailure::End,
             Self::Renewal | Self::Admin | Self::Watchdog => OnFailure::Restart,
         }
     }
@@ -79,7 +84,7 @@ impl Task {
     #[must_use]
     pub fn on_cancel(self) -> OnCancel {
         match self {
-            Self::Acceptor | Self::Calls | Self::Streams => OnCancel::Finish,
+            Self::Acceptor | Self::Calls | Self::Streams | Self::Writer => OnCancel::Finish,
             Self::Renewal | Self::Admin | Self::Watchdog => OnCancel::Drop,
         }
     }
@@ -89,18 +94,20 @@ impl Task {
     pub fn stage(self) -> Stage {
         match self {
             Self::Acceptor | Self::Calls | Self::Streams => Stage::Doors,
+            Self::Writer => Stage::Store,
             Self::Renewal | Self::Admin | Self::Watchdog => Stage::Onlookers,
         }
     }
 }
 
 impl Stage {
-    const ALL: [Self; 2] = [Self::Doors, Self::Onlookers];
+    const ALL: [Self; 3] = [Self::Doors, Self::Store, Self::Onlookers];
 
     /// The share of the time left that it may take, so that later ones have some too.
     fn share(self) -> f64 {
         match self {
             Self::Doors => 0.5,
+            Self::Store => 0.9,
             Self::Onlookers => 1.0,
         }
     }

@@ -1,24 +1,94 @@
 //! What the services share.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
-use crate::{code::Code, daemon::admin::Vitals, link::acceptor::Peer, wire::fault::Fault};
+use crate::{
+    code::Code,
+    daemon::{
+        admin::Vitals,
+        registry::{Registry, error::RegistryError},
+        store::warm::rows::{AgentRow, RunRow},
+    },
+    domain::id::{RunId, SessionId},
+    link::acceptor::Peer,
+    wire::{convert, fault::Fault, v1},
+};
 
 /// What the services share.
 pub struct Context {
     /// The daemon's health.
     pub vitals: Arc<Vitals>,
+    /// Journals, lineage, scores, sessions.
+    pub registry: Registry,
     /// The data directory.
     pub home: PathBuf,
     /// The admin port.
     pub admin: SocketAddr,
+    /// The tiers and their URLs, without passwords.
+    pub tiers: [(&'static str, String); 3],
     /// Evaluations at once of a run that doesn't say.
     pub workers: usize,
     /// Ends the daemon.
     pub stop: CancellationToken,
+}
+
+impl Context {
+    /// The session that a request names by its id, or the user's own; it counts as used now.
+    ///
+    /// # Errors
+    /// If there is none of that id, or it can't be stored.
+    pub async fn session(&self, user: &str, id: &[u8]) -> Result<SessionId, Fault> {
+        let id = match convert::optional_id("session_id", id)? {
+            Some(id) => id,
+            None => self.registry.default_session(user).await?.id,
+        };
+        self.registry.touch_session(id).await?;
+        Ok(id)
+    }
+
+    /// The messages of agents.
+    ///
+    /// # Errors
+    /// If their runs can't be read.
+    pub async fn agents(&self, rows: &[AgentRow]) -> Result<Vec<v1::Agent>, Fault> {
+        let mut runs: HashMap<RunId, Option<RunRow>> = HashMap::new();
+        let mut agents = Vec::with_capacity(rows.len());
+        for row in rows {
+            let run = match row.run {
+                None => None,
+                Some(id) => match runs.get(&id) {
+                    Some(run) => run.as_ref(),
+                    None => {
+                        let run = self.registry.run(id).await?;
+                        runs.entry(id).or_insert(run).as_ref()
+                    }
+                },
+            };
+            agents.push(agent(row, run));
+        }
+        Ok(agents)
+    }
+}
+
+/// The message of an agent, with its score as `run` shows it.
+fn agent(row: &AgentRow, run: Option<&RunRow>) -> v1::Agent {
+    let shown = |fitness| run.map_or(fitness, |run| run.shown(fitness));
+    v1::Agent {
+        id: convert::bytes(row.id.as_bytes()),
+        run_id: row.run.map(|run| convert::bytes(run.as_bytes())).unwrap_or_default(),
+        generation: row.generation,
+        slot: row.slot,
+        parents: row.parents.iter().map(|parent| convert::bytes(parent.as_bytes())).collect(),
+        operators: row.operators.clone(),
+        verdict: row.verdict.as_str().to_owned(),
+        score: row.fitness.map(shown),
+        head: row.head.to_string(),
+        genome: String::new(),
+        delta: row.delta,
+    }
 }
 
 /// Who calls.
@@ -27,9 +97,8 @@ pub struct Context {
 /// If the transport has no certificate of the caller: a bug.
 pub fn peer<T>(request: &Request<T>) -> Result<Peer, Fault> {
     let peer = request.extensions().get::<Peer>().cloned();
-    peer.ok_or_else(|| {
-        Fault::new(Code::Bug, "the connection does not say who calls; please report this")
-    })
+    let text = "the connection does not say who calls; please report this";
+    peer.ok_or_else(|| Fault::new(Code::Bug, text))
 }
 
 /// Runs a change to its end, whoever hangs up: a call that is given up drops only the answer.
@@ -50,5 +119,16 @@ where
             let text = "the daemon made a mistake in this call; please report this with its log";
             Err(Fault::new(Code::Bug, text).into())
         }
+    }
+}
+
+/// The status of a call that failed.
+pub fn refuse(error: impl Into<Fault>) -> Status {
+    Status::from(error.into())
+}
+
+impl From<RegistryError> for Fault {
+    fn from(error: RegistryError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }

@@ -3,6 +3,7 @@
 pub mod context;
 mod measure;
 pub mod streams;
+mod sessions;
 mod operations;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -14,7 +15,10 @@ use tonic::{service::Routes, transport::Server};
 
 use crate::{
     link::acceptor::Conn,
-    wire::{limits::MAX_GRPC_MESSAGE, v1::operations_server::OperationsServer},
+    wire::{
+        limits::MAX_GRPC_MESSAGE,
+        v1::{operations_server::OperationsServer, sessions_server::SessionsServer},
+    },
 };
 
 use context::Context;
@@ -54,5 +58,11 @@ fn routes(context: Arc<Context>) -> Routes {
                 .max_encoding_message_size(MAX_GRPC_MESSAGE)
         };
     }
-    Routes::new(limited!(OperationsServer::from_arc(Arc::new(operations::Service(context)))))
+    macro_rules! service {
+        ($server:ident, $module:ident) => {
+            limited!($server::new($module::Service(context.clone())))
+        };
+    }
+    Routes::new(service!(OperationsServer, operations))
+        .add_service(service!(SessionsServer, sessions))
 }

@@ -8,11 +8,11 @@ use crate::{
     daemon::admin::resident_bytes,
     wire::v1::{
         DoctorRequest, DoctorResponse, ShutdownRequest, ShutdownResponse, StatusRequest,
-        StatusResponse, VerifyResponse, VerifyStoreRequest, operations_server::Operations,
+        StatusResponse, Tier, VerifyResponse, VerifyStoreRequest, operations_server::Operations,
     },
 };
 
-use super::context::{Context, peer};
+use super::context::{Context, peer, refuse};
 
 pub struct Service(pub Arc<Context>);
 
@@ -20,6 +20,22 @@ pub struct Service(pub Arc<Context>);
 impl Operations for Service {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let context = &self.0;
+        let agents = context.registry.count_agents().await.map_err(refuse)?;
+        let trouble = context.registry.trouble().map(|error| error.to_string());
+        let faults = context.registry.faults().first().map(ToString::to_string);
+        let tier = |(name, url): &(&str, String)| {
+            let detail = match *name {
+                "hot" => None,
+                "cold" => trouble.clone().or_else(|| faults.clone()),
+                _ => trouble.clone(),
+            };
+            Tier {
+                name: (*name).to_owned(),
+                url: url.clone(),
+                healthy: detail.is_none(),
+                detail: detail.unwrap_or_default(),
+            }
+        };
         Ok(Response::new(StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -27,6 +43,8 @@ impl Operations for Service {
             resident_bytes: resident_bytes(),
             home: context.home.display().to_string(),
             admin: context.admin.to_string(),
+            agents,
+            tiers: context.tiers.iter().map(tier).collect(),
             workers: u32::try_from(context.workers).unwrap_or(u32::MAX),
             ..Default::default()
         }))
