@@ -1579,12 +1579,16 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__lineage__subcmd__verify)
-            opts="-q -h --json --quiet --no-start --help"
+            opts="-q -h --trust --json --quiet --no-start --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -171,6 +171,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l trust -d 'Of a file: trust the signing key of this fingerprint (may be repeated)' -r
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l no-start -d 'Do not start a daemon if none runs'

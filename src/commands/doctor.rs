@@ -38,8 +38,12 @@ impl Doctor {
             Ok(link) => {
                 let detail = format!("answers; program {}", program.display());
                 checks.push(check("darwind", Ok(detail), ""));
-                let answer = link.operations().doctor(DoctorRequest {}).await?.into_inner();
-                checks.extend(answer.checks);
+                match link.operations().doctor(DoctorRequest {}).await.map_err(Failure::from) {
+                    Ok(answer) => checks.extend(answer.into_inner().checks),
+                    Err(failure) => {
+                        checks.push(check("daemon's own checks", Err(failure.to_string()), ""));
+                    }
+                }
             }
             Err(failure) => {
                 checks.push(check("darwind", Err(failure.to_string()), "darwin up"));

@@ -20,6 +20,7 @@ use super::{
     json,
     output::FORMAT,
     text::{bytes, id, plural},
+    verify,
 };
 
 /// The form of an export.
@@ -52,9 +53,10 @@ pub async fn car(
     if let Some(path) = path.filter(|path| *path != Path::new("-")) {
         let path = path.display();
         context.out.note(format_args!("wrote {} to {path}", bytes(written)));
-        context
-            .out
-            .note(format_args!("`darwin lineage verify {path}` checks it, without a daemon"));
+        let trust = context.paths().ok().and_then(|paths| verify::own_fingerprint(&paths));
+        let trust = trust.map(|key| format!(" --trust {key}")).unwrap_or_default();
+        context.out.note("whoever has it can check it, without a daemon:");
+        context.out.note(format_args!("  darwin lineage verify {path}{trust}"));
     }
     Ok(())
 }

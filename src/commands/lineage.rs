@@ -1,6 +1,6 @@
 //! `darwin lineage`: where agents come from, and whether the record of it is sound.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 use serde_json::json;
@@ -69,11 +69,17 @@ enum Verb {
     /// Check every signature, link, digest and score record of an agent's ancestry
     #[command(after_help = "Examples:
   darwin lineage verify RUN
+  darwin lineage verify lineage.car --trust 4f6c…     # no daemon, only the file
 
-Names the first thing that is wrong and exits with 65.")]
+Names the first thing that is wrong and exits with 65. A file is checked against the keys
+that you name with --trust, else against this home's own; never against a key found in it.")]
     Verify {
-        /// The agent, or a run for its best
+        /// The agent, a run for its best, or an exported CAR file
+        #[arg(value_name = "AGENT|FILE", value_hint = ValueHint::FilePath)]
         what: String,
+        /// Of a file: trust the signing key of this fingerprint (may be repeated)
+        #[arg(long, value_name = "FINGERPRINT")]
+        trust: Vec<String>,
     },
     /// Write an agent's ancestry to a file: as a CAR that can be verified anywhere, or as JSON
     #[command(after_help = "Examples:
@@ -109,6 +115,17 @@ struct Walk {
 
 impl Lineage {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        if let Verb::Verify { what, trust } = &self.verb {
+            let file = Path::new(what);
+            if file.is_file() || file.extension().is_some_and(|extension| extension == "car") {
+                return verify::file(context, file, trust);
+            }
+            if !trust.is_empty() {
+                return Err(Failure::usage(format!(
+                    "--trust is for a file, and there is no file {what}"
+                )));
+            }
+        }
         let link = context.link().await?;
         match self.verb {
             Verb::Tree { run, limit } => draw(context, &link, &run, limit).await,
@@ -119,7 +136,7 @@ impl Lineage {
                 let b = naming::agent(context, &link, &b).await?;
                 diff::show(context, &link, &a, &b).await
             }
-            Verb::Verify { what } => {
+            Verb::Verify { what, .. } => {
                 let agent = id(&naming::agent(context, &link, &what).await?.id);
                 let answer = link.lineage().verify(AgentRef { agent: agent.clone() }).await?;
                 verify::tell(context, &format!("agent {agent}"), &answer.into_inner())

@@ -4,3 +4,5 @@
 
 mod home;
 mod daemon;
+mod shell;
+mod basics;

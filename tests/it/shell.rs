@@ -1,0 +1,200 @@
+//! A user's shell: runs `darwin` in a home of its own and writes down what it said.
+
+use std::{
+    ffi::OsStr,
+    fmt::Write as _,
+    fs,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use darwin::{config::Paths, link::endpoint::Endpoint};
+use regex::Regex;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::home::until;
+
+/// A home and a working directory; the daemon that `darwin` started there ends with it.
+pub struct Shell {
+    dir: TempDir,
+}
+
+/// How a command ended, and what it said.
+pub struct Said {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Shell {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// A file below the working directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn paths(&self) -> Paths {
+        Paths::under(&self.path("home"))
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// `darwin` with these arguments, in an environment that holds nothing else.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_darwin"));
+        command.env_clear().env("DARWIN_HOME", self.path("home")).env("USER", "ada");
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).args(args);
+        command
+    }
+
+    /// Runs `darwin` with the words of `line` and waits for its end.
+    pub fn run(&self, line: &str) -> Said {
+        Said::of(self.command(line.split_whitespace()).output().unwrap())
+    }
+
+    /// As [`Shell::run`], and fails if the command does.
+    pub fn good(&self, line: &str) -> String {
+        let said = self.run(line);
+        assert_eq!(said.status, 0, "darwin {line}\n{}\n{}", said.out, said.err);
+        said.out
+    }
+
+    /// The JSON document that the command prints.
+    pub fn json(&self, line: &str) -> serde_json::Value {
+        serde_json::from_str(&self.good(&format!("{line} --json"))).unwrap()
+    }
+
+    /// The commands with what they said, ids and times and the like replaced.
+    pub fn transcript(&self, lines: &[&str]) -> String {
+        let mut text = String::new();
+        for line in lines {
+            let said = self.run(line);
+            let _ = write!(text, "$ darwin {line}\n{}", said.out);
+            for line in said.err.lines() {
+                let _ = writeln!(text, "2> {line}");
+            }
+            if said.status != 0 {
+                let _ = writeln!(text, "[exit status {}]", said.status);
+            }
+        }
+        self.normal(&text)
+    }
+
+    /// `text` without what differs from run to run.
+    pub fn normal(&self, text: &str) -> String {
+        let mut text = text.replace(self.dir.path().to_str().unwrap(), "[DIR]");
+        for (pattern, name) in [
+            (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "[ID]"),
+            (r"[0-9a-f]{8}-[0-9a-f]{4}\b", "[SHORT]"),
+            (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
+            (r"\bbafyrei[a-z2-7]{52}\b", "[CID]"),
+            (r"process \d+", "process [PID]"),
+            (r"127\.0\.0\.1:\d+", "[ADDRESS]"),
+            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
+            (r"\b\d+\.\ds\b|\b\d+s\b|\b\d+m\d\ds\b", "[SPAN]"),
+            (r"just now|\[SPAN\] ago", "[AGO]"),
+            (r"[\d,]+(\.\d)?/s\b", "[RATE]"),
+        ] {
+            text = Regex::new(pattern).unwrap().replace_all(&text, name).into_owned();
+        }
+        text
+    }
+
+    /// The daemon that runs in this home, if one does.
+    pub fn daemon(&self) -> Option<Endpoint> {
+        Endpoint::read(&self.paths().run_dir).unwrap()
+    }
+
+    /// Sends a signal to the daemon, and for a deadly one waits for its end.
+    pub fn kill_daemon(&self) {
+        let endpoint = self.daemon().unwrap();
+        let pid = Pid::from_raw(i32::try_from(endpoint.pid).unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        let proc = PathBuf::from(format!("/proc/{}/exe", endpoint.pid));
+        until("the daemon is gone", || fs::read_link(&proc).is_err().then_some(()));
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let Ok(Some(endpoint)) = Endpoint::read(&self.paths().run_dir) else { return };
+        // Its number may be somebody else's by now.
+        let exe = fs::read_link(format!("/proc/{}/exe", endpoint.pid));
+        if exe.is_ok_and(|exe| exe == Path::new(env!("CARGO_BIN_EXE_darwind"))) {
+            let pid = i32::try_from(endpoint.pid).ok().and_then(Pid::from_raw);
+            let _ = kill_process(pid.unwrap(), Signal::KILL);
+        }
+    }
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A command that goes on, and what it has said so far on stderr.
+pub struct Going {
+    child: Child,
+    err: PathBuf,
+}
+
+impl Shell {
+    /// Starts `darwin` and does not wait; its stderr goes to a file, its stdout to a pipe.
+    pub fn start(&self, line: &str) -> Going {
+        let err = self.path(&format!("err-{}", fs::read_dir(self.dir.path()).unwrap().count()));
+        let mut command = self.command(line.split_whitespace());
+        command.stdout(Stdio::piped()).stderr(fs::File::create(&err).unwrap());
+        Going { child: command.spawn().unwrap(), err }
+    }
+}
+
+impl Going {
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.err).unwrap()
+    }
+
+    pub fn waits_for(&self, part: &str) {
+        until(part, || self.said().contains(part).then_some(()));
+    }
+
+    pub fn interrupt(&self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+    }
+
+    pub fn end(mut self) -> Said {
+        let status = until("the command ends", || self.child.try_wait().unwrap());
+        let mut out = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        Said { status: status.code().unwrap_or(-1), out, err: self.said() }
+    }
+}
+
+/// Runs `command`, gives it `input`, and reads no more than `bytes` of what it says.
+pub fn cut_off(mut command: Command, bytes: usize) -> Said {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut head = vec![0; bytes];
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut head).unwrap();
+    drop(out);
+    let mut said = Said::of(child.wait_with_output().unwrap());
+    said.out = String::from_utf8_lossy(&head).into_owned();
+    std::io::stderr().flush().unwrap();
+    said
+}
