@@ -128,6 +128,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
             ("warm", config.store.warm.to_string()),
             ("hot", config.store.hot.to_string()),
         ],
+        python: config.evaluator.python.clone(),
         workers: workers(&config),
         stop: control.stop.clone(),
     });

@@ -29,6 +29,8 @@ pub struct Context {
     pub admin: SocketAddr,
     /// The tiers and their URLs, without passwords.
     pub tiers: [(&'static str, String); 3],
+    /// The Python interpreter.
+    pub python: PathBuf,
     /// Evaluations at once of a run that doesn't say.
     pub workers: usize,
     /// Ends the daemon.

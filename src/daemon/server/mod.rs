@@ -4,6 +4,7 @@ pub mod context;
 mod measure;
 pub mod streams;
 mod sessions;
+mod doctor;
 mod operations;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};

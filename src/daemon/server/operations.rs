@@ -12,7 +12,10 @@ use crate::{
     },
 };
 
-use super::context::{Context, peer, refuse};
+use super::{
+    context::{Context, peer, refuse},
+    doctor,
+};
 
 pub struct Service(pub Arc<Context>);
 
@@ -51,7 +54,9 @@ impl Operations for Service {
     }
 
     async fn doctor(&self, _: Request<DoctorRequest>) -> Result<Response<DoctorResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let context = &self.0;
+        let checks = doctor::checks(&context.registry, &context.home, &context.python).await;
+        Ok(Response::new(DoctorResponse { checks }))
     }
 
     async fn verify_store(

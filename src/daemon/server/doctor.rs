@@ -1,0 +1,105 @@
+//! What the daemon finds when it looks at itself and its machine.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::process::Command;
+
+use crate::{daemon::registry::Registry, resilience::deadline::within, wire::v1::Check};
+
+/// Less free space than this is worth a warning, in bytes.
+const LITTLE_SPACE: u64 = 1 << 30;
+/// How long an interpreter may take to tell its version.
+const VERSION: Duration = Duration::from_secs(10);
+/// The oldest Python that suites' harness runs on.
+const PYTHON: (u32, u32) = (3, 8);
+
+/// What a check came to: what was found, or what is missing and what to do.
+type Found = Result<String, (String, String)>;
+
+/// Looks at the parts of the daemon and at its machine.
+pub async fn checks(registry: &Registry, home: &Path, python: &PathBuf) -> Vec<Check> {
+    vec![
+        check("python", "missing", python_found(python).await),
+        check("space", "warning", space(home)),
+        check("store", "missing", store(registry)),
+    ]
+}
+
+fn check(name: &str, worse: &str, found: Found) -> Check {
+    let (state, detail, hint) = match found {
+        Ok(detail) => ("ok", detail, String::new()),
+        Err((detail, hint)) => (worse, detail, hint),
+    };
+    Check { name: name.to_owned(), state: state.to_owned(), detail, hint }
+}
+
+async fn python_found(program: &PathBuf) -> Found {
+    let hint = "install Python 3.8 or later, or set evaluator.python to its path; only suites of \
+                kind “python” need it";
+    let fault = |what: String| (what, hint.to_owned());
+    let run = Command::new(program)
+        .args(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = within(VERSION, "asking Python for its version", run)
+        .await
+        .map_err(|late| fault(late.to_string()))?
+        .map_err(|error| fault(format!("{}: {error}", program.display())))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let version = said.trim();
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if (major, minor) >= PYTHON => {
+            Ok(format!("{} {version}", program.display()))
+        }
+        (Some(_), Some(_)) => Err(fault(format!("{} is version {version}", program.display()))),
+        _ => Err(fault(format!("{} is no Python ({})", program.display(), output.status))),
+    }
+}
+
+fn space(home: &Path) -> Found {
+    let hint = "free some space; runs pause while the disk is full, and go on by themselves";
+    let fault = |what: String| (what, hint.to_owned());
+    let stat = rustix::fs::statvfs(home).map_err(|error| fault(error.to_string()))?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let text = format!("{} MiB free in {}", free >> 20, home.display());
+    if free < LITTLE_SPACE { Err(fault(text)) } else { Ok(text) }
+}
+
+fn store(registry: &Registry) -> Found {
+    if let Some(error) = registry.trouble() {
+        return Err((error.to_string(), "darwin status".to_owned()));
+    }
+    match registry.faults() {
+        [] => Ok("opened without a fault; `darwin store verify` checks everything".to_owned()),
+        [first, ..] => Err((first.to_string(), "darwin store verify".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_is_no_python_is_told_apart() {
+        let missing = python_found(&PathBuf::from("/nowhere/python3")).await.unwrap_err();
+        assert!(missing.0.contains("/nowhere/python3"), "{missing:?}");
+        let other = python_found(&PathBuf::from("true")).await.unwrap_err();
+        assert!(other.0.contains("is no Python"), "{other:?}");
+        assert!(other.1.contains("evaluator.python"));
+    }
+
+    #[test]
+    fn space_is_measured_where_the_data_lies() {
+        let dir = tempfile::tempdir().unwrap();
+        let (Ok(text) | Err((text, _))) = space(dir.path());
+        assert!(text.contains(" MiB free in "), "{text}");
+        assert!(space(Path::new("/nowhere")).is_err());
+    }
+}
