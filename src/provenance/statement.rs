@@ -69,6 +69,10 @@ pub(super) struct Content<'a> {
 
 /// Writes a statement and its pages, the statement first.
 pub(super) fn write(signer: &Signer, content: &Content<'_>) -> Result<Vec<Block>> {
+    if !vouches(content.keys, &signer.id()) {
+        let why = "the signer's own key is not among the signing keys that it vouches for";
+        return Err(Error::Invalid(why.to_owned()));
+    }
     let heads = content.heads.chunks(PAGE).map(|page| {
         page_of(page, |out, (agent, cid)| {
             out.array(2);
@@ -101,6 +105,10 @@ pub(super) fn write(signer: &Signer, content: &Content<'_>) -> Result<Vec<Block>
     let mut all = vec![Block::dag_cbor(out.into_bytes())];
     all.extend(heads.into_iter().chain(blocks));
     Ok(all)
+}
+
+fn vouches(keys: &[SigningKey], signer: &KeyId) -> bool {
+    keys.iter().any(|key| key.public.id() == *signer)
 }
 
 fn page_of<T>(items: &[T], mut item: impl FnMut(&mut Writer, &T)) -> Block {
@@ -166,6 +174,10 @@ impl Statement {
         let own = from.bytes()?;
         from.end()?;
         let statement = decode(own)?;
+        if !vouches(&statement.keys, &statement.signer) {
+            let why = "the export's signer is not among the keys that it vouches for";
+            return Err(Error::Mismatch(why.to_owned()));
+        }
         for key in &statement.keys {
             trusted.learn(key.public)?;
         }

@@ -38,10 +38,10 @@ fn nobody(_: SessionId) -> Option<Arc<Sealer>> {
     None
 }
 
-fn check(world: &World, of: AgentId) -> Result<Report, Fault> {
+fn check(world: &World, of: AgentId) -> Result<Report, Box<Fault>> {
     let mut world = world.clone();
     verify(&mut world, &ring(), &mut ours, &[of], &mut |_| ()).map_err(|error| match error {
-        VerifyError::Fault(fault) => *fault,
+        VerifyError::Fault(fault) => fault,
         VerifyError::Source(never) => match never {},
     })
 }
