@@ -244,7 +244,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'Draw a run''s agents as a tree, each under its first parent')
+            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'Draw a run''s agents as a tree: those that were the best in their time, or all')
             [CompletionResult]::new('ancestors', 'ancestors', [CompletionResultType]::ParameterValue, 'List an agent''s ancestors, the nearest first')
             [CompletionResult]::new('descendants', 'descendants', [CompletionResultType]::ParameterValue, 'List an agent''s descendants, the nearest first')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Show how one agent''s files and parameters differ from another''s')
@@ -254,13 +254,14 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;lineage;tree' {
-            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most this many agents, the oldest first')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Look at no more than this many agents, the oldest first')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Draw every agent')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'darwin;lineage;ancestors' {
@@ -316,7 +317,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;lineage;help' {
-            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'Draw a run''s agents as a tree, each under its first parent')
+            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'Draw a run''s agents as a tree: those that were the best in their time, or all')
             [CompletionResult]::new('ancestors', 'ancestors', [CompletionResultType]::ParameterValue, 'List an agent''s ancestors, the nearest first')
             [CompletionResult]::new('descendants', 'descendants', [CompletionResultType]::ParameterValue, 'List an agent''s descendants, the nearest first')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Show how one agent''s files and parameters differ from another''s')
@@ -638,7 +639,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;lineage' {
-            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'Draw a run''s agents as a tree, each under its first parent')
+            [CompletionResult]::new('tree', 'tree', [CompletionResultType]::ParameterValue, 'Draw a run''s agents as a tree: those that were the best in their time, or all')
             [CompletionResult]::new('ancestors', 'ancestors', [CompletionResultType]::ParameterValue, 'List an agent''s ancestors, the nearest first')
             [CompletionResult]::new('descendants', 'descendants', [CompletionResultType]::ParameterValue, 'List an agent''s descendants, the nearest first')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Show how one agent''s files and parameters differ from another''s')

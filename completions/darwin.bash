@@ -1561,7 +1561,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__lineage__subcmd__tree)
-            opts="-q -h --limit --json --quiet --no-start --help"
+            opts="-q -h --all --limit --json --quiet --no-start --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -96,7 +96,6 @@ impl Agents {
 fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Failure> {
     if context.out.json() {
         let mut fields = json::agent(agent);
-        fields["genome_digest"] = fields["genome"].take();
         fields["genome"] = json::genome(genome);
         return context.out.document("agent", fields);
     }

@@ -52,7 +52,7 @@ pub fn agent(agent: &Agent) -> Value {
         "score": agent.score,
         "delta": agent.delta,
         "head": agent.head,
-        "genome": some_text(&agent.genome),
+        "genome_digest": some_text(&agent.genome),
     })
 }
 

@@ -17,7 +17,7 @@ use super::{
     export::{self, Format},
     json, naming,
     output::Side,
-    text::{id, maybe, plain, plural},
+    text::{count, id, maybe, plain, plural},
     tree, verify,
 };
 
@@ -35,16 +35,21 @@ pub struct Lineage {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Draw a run's agents as a tree, each under its first parent
+    /// Draw a run's agents as a tree: those that were the best in their time, or all
+    ///
+    /// Each stands under its first parent, or under the nearest of those drawn before it.
     #[command(after_help = "Examples:
   darwin lineage tree 0198c2a4-7f3e
-  darwin lineage tree 0198c2a4-7f3e --limit 1000 | less")]
+  darwin lineage tree 0198c2a4-7f3e --all | less")]
     Tree {
         /// The run
         run: String,
-        /// At most this many agents, the oldest first
-        #[arg(long, value_name = "N", default_value_t = 100)]
-        #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        /// Draw every agent
+        #[arg(long)]
+        all: bool,
+        /// Look at no more than this many agents, the oldest first
+        #[arg(long, value_name = "N", default_value_t = 100_000)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         limit: u32,
     },
     /// List an agent's ancestors, the nearest first
@@ -128,7 +133,7 @@ impl Lineage {
         }
         let link = context.link().await?;
         match self.verb {
-            Verb::Tree { run, limit } => draw(context, &link, &run, limit).await,
+            Verb::Tree { run, all, limit } => draw(context, &link, &run, all, limit).await,
             Verb::Ancestors(walk) => walk.list(context, &link, Way::Ancestors).await,
             Verb::Descendants(walk) => walk.list(context, &link, Way::Descendants).await,
             Verb::Diff { a, b } => {
@@ -191,7 +196,13 @@ async fn pages(link: &Link, way: Way, of: &str, limit: u32) -> Result<(Vec<Agent
     }
 }
 
-async fn draw(context: &mut Context, link: &Link, run: &str, limit: u32) -> Result<(), Failure> {
+async fn draw(
+    context: &mut Context,
+    link: &Link,
+    run: &str,
+    all: bool,
+    limit: u32,
+) -> Result<(), Failure> {
     let run = link.runs().show(RunRef { run: run.to_owned() }).await?.into_inner();
     let (agents, more) = pages(link, Way::Tree, &id(&run.id), limit).await?;
     if context.out.json() {
@@ -199,13 +210,23 @@ async fn draw(context: &mut Context, link: &Link, run: &str, limit: u32) -> Resu
         let fields = json!({"run": id(&run.id), "agents": agents, "more": more});
         return context.out.document("tree", fields);
     }
-    let lines = tree::draw(&agents, &|tone, text| context.out.paint(tone, text));
+    let drawn = if all { agents.clone() } else { tree::champions(&agents) };
+    let lines = tree::draw(&drawn, &|tone, text| context.out.paint(tone, text));
     for line in lines {
         context.out.line(line)?;
     }
+    if drawn.len() < agents.len() {
+        let (few, many) = (count(drawn.len() as u64), plural(agents.len() as u64, "agent"));
+        context
+            .out
+            .note(format_args!("these {few} of {many} led to new bests; --all draws every one"));
+    }
     if more {
         let rest = run.agents.saturating_sub(agents.len() as u64);
-        context.out.note(format_args!("and {}; --limit shows more", plural(rest, "younger agent")));
+        context.out.note(format_args!(
+            "{} not looked at; --limit takes more",
+            plural(rest, "younger agent")
+        ));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Draws agents as a tree: each under its first parent. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::wire::v1::Agent;
+use crate::{domain::lifecycle::Verdict, wire::v1::Agent};
 
 use super::{
     output::Tone,
@@ -44,6 +44,35 @@ pub fn draw(agents: &[Agent], paint: &dyn Fn(Tone, &str) -> String) -> Vec<Strin
         }
     }
     lines
+}
+
+/// Of `agents` those that were the best in their time, each under the nearest such one among
+/// its first parents, or under the initial agent that it comes from.
+pub fn champions(agents: &[Agent]) -> Vec<Agent> {
+    let place: HashMap<_, _> = agents.iter().enumerate().map(|(at, it)| (&it.id, at)).collect();
+    let champion = |at: usize| agents[at].verdict == Verdict::Champion.as_str();
+    // A parent is older, so it stands before its children: that ends each walk.
+    let parent = |at: usize| {
+        let parent = agents[at].parents.first().and_then(|parent| place.get(parent).copied());
+        parent.filter(|parent| *parent < at)
+    };
+    let mut kept = BTreeMap::new();
+    for start in (0..agents.len()).filter(|at| champion(*at)) {
+        let mut above = parent(start);
+        while let Some(next) = above.filter(|at| !champion(*at)).and_then(parent) {
+            above = Some(next);
+        }
+        kept.insert(start, above);
+        if let Some(root) = above.filter(|at| !champion(*at)) {
+            kept.entry(root).or_insert(None);
+        }
+    }
+    kept.into_iter()
+        .map(|(at, above)| {
+            let parents = above.map(|above| agents[above].id.clone()).into_iter().collect();
+            Agent { parents, ..agents[at].clone() }
+        })
+        .collect()
 }
 
 fn line(agent: &Agent, paint: &dyn Fn(Tone, &str) -> String) -> String {
@@ -96,6 +125,16 @@ mod tests {
         let agents =
             [agent(1, &[]), agent(2, &[1]), agent(3, &[1, 2]), agent(4, &[2]), agent(5, &[9])];
         assert_eq!(drawn(&agents), ["0.1", "├─ 0.2", "│  └─ 0.4", "└─ 0.3", "0.5"]);
+    }
+
+    #[test]
+    fn champions_stand_under_their_nearest_champion_or_their_root() {
+        let mut agents = vec![agent(1, &[]), agent(2, &[]), agent(3, &[1]), agent(4, &[3])];
+        agents.extend([agent(5, &[4]), agent(6, &[2]), agent(7, &[9])]);
+        for at in [1, 3, 5, 6] {
+            agents[at].verdict = "champion".to_owned();
+        }
+        assert_eq!(drawn(&champions(&agents)), ["0.1", "└─ 0.4", "0.2", "└─ 0.6", "0.7"]);
     }
 
     #[test]

@@ -184,3 +184,19 @@ fn doctor_sees_what_others_can_read() {
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o700)).unwrap();
     assert!(shell.run("doctor").out.contains("✓ keys"));
 }
+
+#[test]
+fn every_kind_of_document_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/json.md")).unwrap();
+    let kind = regex::Regex::new(r#"document\(\s*"([a-z-]+)""#).unwrap();
+    let mut kinds = Vec::new();
+    for entry in fs::read_dir(root.join("src/commands")).unwrap() {
+        let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+        kinds.extend(kind.captures_iter(&source).map(|found| found[1].to_owned()));
+    }
+    assert!(kinds.len() > 20, "{kinds:?}");
+    for kind in kinds {
+        assert!(page.contains(&format!("`{kind}`")), "docs/json.md does not tell of {kind}");
+    }
+}
