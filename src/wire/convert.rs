@@ -8,7 +8,6 @@ use crate::{
         evaluation::{Evaluation, FailureKind, Isolation, Metric},
         genome::{File, FilePath, Genome, Kind, MAX_FILES, MAX_GENOME, Param, Space, Value},
         journal::{Evaluated, Event, Judged, Proposed},
-        objective::{Objective, displayed},
         session::Session,
         suite::Bundle,
     },
@@ -174,14 +173,9 @@ pub fn params(genome: &Genome, space: &Space) -> Vec<v1::Param> {
     space.params.iter().zip(genome.params.iter()).map(param).collect()
 }
 
-/// The message of an evaluation; `fitness` is the weighted score, which it shows as `objectives`
-/// want it shown.
+/// The message of an evaluation; `shown` is the weighted score in the terms of its user.
 #[must_use]
-pub fn evaluation(
-    evaluation: &Evaluation,
-    fitness: Option<f64>,
-    objectives: &[Objective],
-) -> v1::Evaluation {
+pub fn evaluation(evaluation: &Evaluation, shown: Option<f64>) -> v1::Evaluation {
     let (scores, failure, reason) = match &evaluation.scores {
         Ok(scores) => (scores.clone(), String::new(), String::new()),
         Err(failure) => (Vec::new(), failure_name(failure.kind).to_owned(), failure.reason.clone()),
@@ -201,7 +195,7 @@ pub fn evaluation(
     };
     v1::Evaluation {
         scores,
-        fitness: fitness.map(|fitness| displayed(objectives, fitness)),
+        fitness: shown,
         failure,
         reason,
         metrics: evaluation.metrics.iter().map(metric).collect(),
@@ -246,12 +240,13 @@ pub fn session(session: &Session) -> v1::Session {
     }
 }
 
-/// The message of a journal's event. `genome` is the digest of the agent's genome.
+/// The message of a journal's event. `genome` is the digest of the agent's genome, `shown` turns
+/// a fitness into the terms of its user.
 #[must_use]
-pub fn event(event: &Event, genome: &str, objectives: &[Objective]) -> v1::Event {
+pub fn event(event: &Event, genome: &str, shown: &dyn Fn(f64) -> f64) -> v1::Event {
     let event = match event {
         Event::Proposed(it) => v1::event::Event::Proposed(proposed(it, genome)),
-        Event::Evaluated(it) => v1::event::Event::Evaluated(evaluated(it, objectives)),
+        Event::Evaluated(it) => v1::event::Event::Evaluated(evaluated(it, shown)),
         Event::Judged(it) => v1::event::Event::Judged(judged(it)),
     };
     v1::Event { event: Some(event) }
@@ -271,11 +266,11 @@ fn proposed(it: &Proposed, genome: &str) -> v1::Proposed {
     }
 }
 
-fn evaluated(it: &Evaluated, objectives: &[Objective]) -> v1::Evaluated {
+fn evaluated(it: &Evaluated, shown: &dyn Fn(f64) -> f64) -> v1::Evaluated {
     v1::Evaluated {
         suite: it.suite.to_string(),
         seed: it.seed,
-        evaluation: Some(evaluation(&it.evaluation, it.fitness, objectives)),
+        evaluation: Some(evaluation(&it.evaluation, it.fitness.map(shown))),
         at_ms: it.at_ms,
     }
 }
@@ -349,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn a_minimised_score_is_shown_as_it_was_measured() {
-        let objectives = [Objective::new("loss", crate::domain::objective::Goal::Minimize)];
-        let message = evaluation(&Evaluation::of(vec![3.0]), Some(-3.0), &objectives);
-        assert_eq!(message.fitness, Some(3.0));
+    fn an_evaluation_has_scores_or_a_reason() {
+        let message = evaluation(&Evaluation::of(vec![3.0]), Some(3.0));
+        assert_eq!((message.scores, message.fitness), (vec![3.0], Some(3.0)));
         let failed = Evaluation::failed(FailureKind::TimedOut, "took over 3 s");
-        let message = evaluation(&failed, None, &objectives);
+        let message = evaluation(&failed, None);
         assert_eq!((message.failure.as_str(), message.fitness), ("timed-out", None));
+        assert_eq!(message.reason, "took over 3 s");
     }
 
     #[test]
