@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     time::{Duration, Instant},
@@ -42,10 +42,14 @@ pub enum Phase {
     Draining,
 }
 
+/// Says why the daemon can't do its work at the moment, if it can't.
+pub type Trouble = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the admin port tells.
 pub struct Vitals {
     phase: AtomicU8,
     started: Instant,
+    trouble: OnceLock<Trouble>,
     metrics: PrometheusHandle,
 }
 
@@ -53,7 +57,14 @@ impl Vitals {
     /// Of a daemon that starts now.
     #[must_use]
     pub fn new(metrics: PrometheusHandle) -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), started: Instant::now(), metrics }
+        let phase = AtomicU8::new(Phase::Starting as u8);
+        Self { phase, started: Instant::now(), trouble: OnceLock::new(), metrics }
+    }
+
+    /// Asks `trouble` from now on whether the daemon is ready.
+    pub fn watch(&self, trouble: Trouble) {
+        // Only the first one counts; there is only one.
+        let _ = self.trouble.set(trouble);
     }
 
     /// Enters a phase.
@@ -71,12 +82,9 @@ impl Vitals {
         const TEXT: &str = "text/plain; charset=utf-8";
         match path {
             "/livez" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-            "/readyz" => match self.phase.load(Ordering::Acquire) {
-                ready if ready == Phase::Ready as u8 => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-                starting if starting == Phase::Starting as u8 => {
-                    (StatusCode::SERVICE_UNAVAILABLE, TEXT, "starting\n".to_owned())
-                }
-                _ => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".to_owned()),
+            "/readyz" => match self.unready() {
+                None => (StatusCode::OK, TEXT, "ok\n".to_owned()),
+                Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
             },
             "/metrics" => {
                 self.measure();
@@ -87,6 +95,18 @@ impl Vitals {
                 let known = "there are /livez, /readyz and /metrics\n".to_owned();
                 (StatusCode::NOT_FOUND, TEXT, known)
             }
+        }
+    }
+
+    /// Why it is not ready, if it isn't.
+    fn unready(&self) -> Option<String> {
+        let phase = self.phase.load(Ordering::Acquire);
+        if phase == Phase::Starting as u8 {
+            Some("starting".to_owned())
+        } else if phase == Phase::Draining as u8 {
+            Some("draining".to_owned())
+        } else {
+            self.trouble.get().and_then(|trouble| trouble())
         }
     }
 
@@ -164,6 +184,8 @@ mod tests {
         net::TcpStream,
     };
 
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[tokio::test]
@@ -188,6 +210,15 @@ mod tests {
         vitals.enter(Phase::Ready);
         assert_eq!(get("GET /readyz").await, "200");
         assert_eq!(get("GET /metrics").await, "200");
+        let full = Arc::new(AtomicBool::new(true));
+        let disk = full.clone();
+        vitals.watch(Box::new(move || {
+            disk.load(Ordering::Relaxed).then(|| "the disk is full".to_owned())
+        }));
+        assert_eq!(get("GET /readyz").await, "503");
+        assert_eq!(get("GET /livez").await, "200");
+        full.store(false, Ordering::Relaxed);
+        assert_eq!(get("GET /readyz").await, "200");
         vitals.enter(Phase::Draining);
         assert_eq!(get("GET /readyz").await, "503");
         assert_eq!(get("GET /").await, "404");

@@ -109,6 +109,8 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     tree.spawn(Task::Admin, move |_| admin::serve(port.clone(), shown.clone()));
 
     let registry = open_registry(&paths, &config, &clock).await?;
+    let watched = registry.clone();
+    vitals.watch(Box::new(move || watched.trouble().map(|error| error.to_string())));
     let writer = registry.clone();
     tree.spawn_once(Task::Writer, |stop| async move {
         stop.cancelled().await;
