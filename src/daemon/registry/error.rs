@@ -69,6 +69,9 @@ pub enum RegistryError {
         /// Whether it is about permissions.
         denied: bool,
     },
+    /// Stored journals are not sound.
+    #[error("{0}; nothing of it was written, `darwin store verify` checks the rest")]
+    Damaged(String),
     /// The registry is closing, or a part of it ended.
     #[error("the registry takes nothing more because the daemon is ending; try again when it runs")]
     Closed,
@@ -86,6 +89,7 @@ impl RegistryError {
             Self::Conflict { .. } | Self::Orphan { .. } | Self::SessionClosed(_) => Code::Conflict,
             Self::Shredded(_) | Self::Key { denied: true, .. } => Code::Denied,
             Self::Key { .. } => Code::Config,
+            Self::Damaged(_) => Code::Corrupt,
             Self::Closed => Code::Unavailable,
         }
     }

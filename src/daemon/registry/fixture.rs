@@ -111,15 +111,25 @@ pub fn agent(slot: (u64, u32), parents: &[(u64, u32)], fitness: Option<f64>) -> 
     }
 }
 
-/// `generations` of `width` agents, each with the two before it in the last generation.
+/// The fitness of an agent of [`family`].
+pub fn fitness(slot: (u64, u32)) -> f64 {
+    -f64::from(slot.1) - 1000.0 / (slot.0 as f64 + 1.0)
+}
+
+/// `generations` of `width` agents, each with two parents in the generation before.
 pub fn family(generations: u64, width: u32) -> Vec<Vec<Finished>> {
     let parents = |generation: u64, index: u32| match generation {
         0 => Vec::new(),
         _ => vec![(generation - 1, index), (generation - 1, (index + 1) % width)],
     };
     let one = |generation, index| {
-        let fitness = -f64::from(index) - 1000.0 / (generation as f64 + 1.0);
-        agent((generation, index), &parents(generation, index), Some(fitness))
+        let (slot, parents) = ((generation, index), parents(generation, index));
+        let own = fitness(slot);
+        let mut agent = agent(slot, &parents, Some(own));
+        let best = parents.into_iter().map(fitness).reduce(f64::max);
+        agent.judged.verdict = Verdict::of(Some(own), best, Some(0.0));
+        agent.judged.delta = best.map(|best| own - best);
+        agent
     };
     let row = |generation| (0..width).map(|index| one(generation, index)).collect();
     (0..generations).map(row).collect()

@@ -160,7 +160,7 @@ fn range(text: &str) -> Option<([u8; 16], [u8; 16])> {
 const CURSOR: u8 = 1;
 
 /// A frontier as bytes: a version, then the differences of the rising numbers as varints.
-fn encode(frontier: &[Node]) -> Vec<u8> {
+pub(super) fn encode(frontier: &[Node]) -> Vec<u8> {
     if frontier.is_empty() {
         return Vec::new();
     }
@@ -175,7 +175,7 @@ fn encode(frontier: &[Node]) -> Vec<u8> {
     out
 }
 
-fn decode(cursor: &[u8]) -> Result<Vec<Node>, RegistryError> {
+pub(super) fn decode(cursor: &[u8]) -> Result<Vec<Node>, RegistryError> {
     let odd = || RegistryError::Invalid("the cursor is not from a page before".to_owned());
     let Some((version, mut rest)) = cursor.split_first() else { return Ok(Vec::new()) };
     if *version != CURSOR {

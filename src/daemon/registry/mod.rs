@@ -13,10 +13,16 @@ pub mod commit;
 pub mod sessions;
 pub mod runs;
 pub mod lineage;
+pub mod reader;
+pub mod journal;
+pub mod verify;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod test_writing;
+#[cfg(test)]
+mod test_reading;
 
 use std::{
     collections::HashMap,
@@ -42,7 +48,7 @@ use crate::{
         },
     },
     domain::id::{AgentId, RunId, SessionId, Slot},
-    provenance::sign::KeyRing,
+    provenance::sign::{KeyRing, Signer},
 };
 
 use commit::{Committer, Trouble};
@@ -83,6 +89,7 @@ pub struct Registry {
 struct Inner {
     stores: Stores,
     vault: Vault,
+    signer: Arc<Signer>,
     ring: KeyRing,
     clock: Clock,
     faults: Vec<Damage>,
@@ -92,10 +99,14 @@ struct Inner {
     runs: Mutex<HashMap<RunId, (Running, SessionId)>>,
     input: Mutex<Option<mpsc::Sender<Job>>>,
     committer: AsyncMutex<Option<JoinHandle<()>>>,
+    /// How many long reads run at once.
+    reads: Semaphore,
     /// Held while something is looked for and then made.
     making: AsyncMutex<()>,
 }
 
+/// The most reads of whole journals at once.
+const READS: usize = 4;
 /// The most runs that are remembered.
 const RUNS: usize = 4096;
 
@@ -122,6 +133,7 @@ impl Registry {
         }
         let fresh = stores.warm.rows().sessions(true, 1).await?.is_empty();
         let Keys { master, signer, ring } = Keys::open(keys, fresh)?;
+        let signer = Arc::new(signer);
         let public = signer.public();
         let change = Change::SigningKey(public.id().0, public.0, clock.millis());
         stores.warm.write(vec![change]).await?;
@@ -133,7 +145,7 @@ impl Registry {
         let runtime = Handle::current();
         let preparer = Preparer::new(
             stores.warm.clone(),
-            Arc::new(signer),
+            Arc::clone(&signer),
             runtime,
             Arc::clone(&epoch),
             opened.last,
@@ -157,6 +169,7 @@ impl Registry {
         let inner = Inner {
             vault: Vault::new(stores.warm.clone(), master),
             stores,
+            signer,
             ring,
             clock,
             faults: found.faults,
@@ -166,6 +179,7 @@ impl Registry {
             runs: Mutex::default(),
             input: Mutex::new(Some(input)),
             committer: AsyncMutex::new(Some(committer)),
+            reads: Semaphore::new(READS),
             making: AsyncMutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -29,7 +29,7 @@ pub struct Session {
     /// Its number in the warm tier.
     pub node: i64,
     /// Seals and opens what belongs to it.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
 }
 
 impl Vault {
@@ -64,7 +64,8 @@ impl Vault {
             row.ok_or_else(|| RegistryError::NotFound { what: "session", text: id.to_string() })?;
         let wrapped = rows.session_key(id).await?.ok_or(RegistryError::Shredded(id))?;
         let key = self.master.unwrap(&wrapped, id)?;
-        let session = Arc::new(Session { node: row.node, sealer: Sealer::new(id, &key) });
+        let sealer = Arc::new(Sealer::new(id, &key));
+        let session = Arc::new(Session { node: row.node, sealer });
         let mut open = open();
         if open.len() >= OPEN {
             open.clear();

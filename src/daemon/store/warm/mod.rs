@@ -54,8 +54,8 @@ pub trait WarmBackend: Send + Sync {
     /// The wrapped key of a session, unless it was shredded.
     async fn session_key(&self, id: SessionId) -> Result<Option<Bytes>, StoreError>;
 
-    /// All public signing keys, the first used first.
-    async fn signing_keys(&self) -> Result<Vec<[u8; 32]>, StoreError>;
+    /// All public signing keys with the time of their first use, the first used first.
+    async fn signing_keys(&self) -> Result<Vec<([u8; 32], u64)>, StoreError>;
 
     /// A run.
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError>;

@@ -75,9 +75,9 @@ pub fn session_key(open: &Connection, id: SessionId) -> Answer<Option<Bytes>> {
     open.prepare_cached(sql)?.query_row([id.as_bytes()], |row| blob(row, 0)).optional()
 }
 
-pub fn signing_keys(open: &Connection) -> Answer<Vec<[u8; 32]>> {
-    open.prepare_cached("SELECT public FROM signing_key ORDER BY from_ms, id")?
-        .query_map([], |row| row.get(0))?
+pub fn signing_keys(open: &Connection) -> Answer<Vec<([u8; 32], u64)>> {
+    open.prepare_cached("SELECT public, from_ms FROM signing_key ORDER BY from_ms, id")?
+        .query_map([], |row| Ok((row.get(0)?, number(row, 1)?)))?
         .collect()
 }
 

@@ -175,7 +175,7 @@ impl WarmBackend for SqliteWarm {
         self.answer("reading a session's key", move |open| read::session_key(open, id)).await
     }
 
-    async fn signing_keys(&self) -> Result<Vec<[u8; 32]>, StoreError> {
+    async fn signing_keys(&self) -> Result<Vec<([u8; 32], u64)>, StoreError> {
         self.answer("listing signing keys", read::signing_keys).await
     }
 

@@ -1,0 +1,285 @@
+//! Checks of what is stored: one ancestry, or everything.
+
+use std::{collections::HashMap, sync::Arc};
+
+use cid::Cid;
+
+use super::{Registry, error::RegistryError, reader::Reader, recent::Recent};
+use crate::{
+    code::Code,
+    daemon::store::{
+        error::Damage,
+        warm::{
+            PAGE,
+            rows::{AgentRow, Node},
+        },
+    },
+    domain::{
+        id::{AgentId, SessionId},
+        journal::{Evaluated, Event, Judged, Proposed},
+    },
+    provenance::{
+        blob::BlobRef,
+        entry,
+        error::Error as FormatError,
+        manifest::genome_digest_with,
+        seal::{BlobKind, Sealer},
+        verify::{VerifyError, verify},
+    },
+};
+
+/// The most faults that a check names.
+const MAX_FAULTS: usize = 100;
+/// How many parents' heads are remembered for sure while everything is checked.
+const HEADS: usize = 20_000;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// Agents checked.
+    pub agents: u64,
+    /// Entries of their journals.
+    pub entries: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Whether all sealed contents were opened and checked.
+    pub contents: bool,
+    /// What is wrong, the first first; at most 100.
+    pub faults: Vec<String>,
+}
+
+impl Verified {
+    fn fault(&mut self, fault: impl ToString) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(fault.to_string());
+        }
+    }
+
+    fn damages(&mut self, found: Vec<Damage>) {
+        found.into_iter().for_each(|damage| self.fault(damage));
+    }
+}
+
+impl Registry {
+    /// Checks every signature, link, digest and score record of an agent's ancestry; contents
+    /// too where the session's key is there. Stops at the first fault and names it.
+    ///
+    /// # Errors
+    /// If there is no such agent, or something can't be read.
+    pub async fn verify_agent(&self, id: AgentId) -> Result<Verified, RegistryError> {
+        self.agent(id).await?;
+        let mut found = self
+            .reading(move |reader| {
+                let ring = reader.registry().inner.ring.clone();
+                let registry = reader.registry().clone();
+                let mut keys = Keys::new(&registry);
+                let mut sealers = |session| keys.get(session);
+                let checked = verify(reader, &ring, &mut sealers, &[id], &mut |_| ());
+                let mut found = Verified { contents: true, ..Verified::default() };
+                match checked {
+                    Ok(report) => {
+                        found.agents = report.agents;
+                        found.entries = report.entries;
+                        found.blocks = report.blocks;
+                        found.contents = report.opened == report.entries;
+                    }
+                    Err(VerifyError::Fault(fault)) => found.fault(fault),
+                    Err(VerifyError::Source(error)) => return Err(error),
+                }
+                Ok(found)
+            })
+            .await?;
+        // The rows about these agents, against what their journals say.
+        let mut cursor = Vec::new();
+        while found.faults.is_empty() {
+            let page = self.ancestors(id, &cursor, PAGE).await?;
+            let faults = self.check_rows(page.agents).await?;
+            faults.faults.into_iter().for_each(|fault| found.fault(fault));
+            cursor = page.cursor;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Checks everything that is stored: each block of cold, the database's own structure, and
+    /// each agent's row against its signed journal and its parents'.
+    ///
+    /// # Errors
+    /// If something can't be read at all; damage is no error but in the answer.
+    pub async fn verify_all(&self) -> Result<Verified, RegistryError> {
+        let stores = &self.inner.stores;
+        let mut found = Verified { contents: true, ..Verified::default() };
+        found.damages(stores.cold.survey().await?);
+        for segment in stores.cold.segments().await? {
+            let checked = stores.cold.check(segment).await?;
+            found.blocks += checked.blocks;
+            for damage in checked.faults {
+                let text = damage.to_string();
+                if !found.faults.contains(&text) {
+                    found.fault(text);
+                }
+            }
+        }
+        found.damages(stores.warm.rows().check().await?);
+        let mut after: Node = 0;
+        loop {
+            let rows = stores.warm.rows().agents_after(None, after, PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.node;
+            let full = rows.len() == PAGE;
+            let checked = self.check_rows(rows).await?;
+            found.agents += checked.agents;
+            found.entries += checked.entries;
+            found.contents &= checked.contents;
+            checked.faults.into_iter().for_each(|fault| found.fault(fault));
+            if !full {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn check_rows(&self, rows: Vec<AgentRow>) -> Result<Verified, RegistryError> {
+        self.reading(move |reader| {
+            let mut found = Verified { contents: true, ..Verified::default() };
+            let mut heads = Heads { known: Recent::new(HEADS) };
+            heads.learn(reader, &rows)?;
+            for row in &rows {
+                match check_row(reader, &mut heads, row, &mut found) {
+                    Ok(()) => found.agents += 1,
+                    // What is damaged is named; what can't be read at all ends the check.
+                    Err(error) if error.code() == Code::Corrupt => {
+                        found.fault(format!("agent {}: {error}", row.id));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// The sealers of sessions, as far as their keys are there.
+pub(super) struct Keys<'a> {
+    registry: &'a Registry,
+    known: HashMap<SessionId, Option<Arc<Sealer>>>,
+}
+
+impl<'a> Keys<'a> {
+    pub fn new(registry: &'a Registry) -> Self {
+        Self { registry, known: HashMap::new() }
+    }
+
+    /// What opens a session's contents; to be asked on a thread that may block.
+    pub fn get(&mut self, session: SessionId) -> Option<Arc<Sealer>> {
+        let found = || {
+            let session = self.registry.inner.vault.session(session);
+            let session = tokio::runtime::Handle::current().block_on(session);
+            session.ok().map(|session| Arc::clone(&session.sealer))
+        };
+        self.known.entry(session).or_insert_with(found).clone()
+    }
+}
+
+/// The heads of agents that others have as parents.
+struct Heads {
+    known: Recent<AgentId, Cid>,
+}
+
+impl Heads {
+    /// Notes the heads of these agents and of their parents.
+    fn learn(&mut self, reader: &Reader, rows: &[AgentRow]) -> Result<(), RegistryError> {
+        for row in rows {
+            self.known.put(row.id, row.head);
+        }
+        let mut unknown: Vec<AgentId> = rows.iter().flat_map(|row| &row.parents).copied().collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown.retain(|parent| self.known.get(parent).is_none());
+        for row in reader.agents(unknown)? {
+            self.known.put(row.id, row.head);
+        }
+        Ok(())
+    }
+}
+
+/// Checks a row against the journal that it names, and the journal's links against the rows.
+fn check_row(
+    reader: &mut Reader,
+    heads: &mut Heads,
+    row: &AgentRow,
+    found: &mut Verified,
+) -> Result<(), RegistryError> {
+    let mismatch = |why: &str| Err(FormatError::Mismatch(why.to_owned()).into());
+    let sealer = reader.sealer(row.session)?;
+    for entry in reader.journal(row)? {
+        found.entries += 1;
+        let header = &entry.header;
+        if header.link.seq == 0 {
+            let linked: Option<Vec<Cid>> =
+                row.parents.iter().map(|parent| heads.known.get(parent)).collect();
+            if linked.as_ref() != Some(&header.link.parents) {
+                return mismatch("its journal does not link the heads of its parents' journals");
+            }
+        }
+        if header.session != row.session {
+            return mismatch("its journal belongs to another session");
+        }
+        let Some(sealer) = &sealer else {
+            found.contents = false;
+            continue;
+        };
+        let outline = entry::outline(&entry, sealer, &mut |cid| reader.get(cid))?;
+        for event in &outline.events {
+            let fits = match event {
+                Event::Proposed(proposed) => {
+                    proposed_fits(row, proposed)
+                        && genome_fits(row, sealer, proposed, &outline.blobs)?
+                }
+                Event::Evaluated(evaluated) => evaluated_fits(row, evaluated),
+                Event::Judged(judged) => judged_fits(row, judged),
+            };
+            if !fits {
+                let kind = event.kind().as_str();
+                return mismatch(&format!("its row differs from what its journal has {kind}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn proposed_fits(row: &AgentRow, proposed: &Proposed) -> bool {
+    proposed.run == row.run
+        && proposed.generation == row.generation
+        && proposed.slot == row.slot
+        && proposed.parents == row.parents
+        && proposed.operators == row.operators
+}
+
+/// Whether the keyed digest in the row is that of the genome, of which larger files are known
+/// by their digests.
+fn genome_fits(
+    row: &AgentRow,
+    sealer: &Sealer,
+    proposed: &Proposed,
+    blobs: &[BlobRef],
+) -> Result<bool, RegistryError> {
+    let beside = |path: &str| {
+        let stored = blobs.iter().find(|blob| blob.kind == BlobKind::File && blob.name == path);
+        stored.map(|blob| (blob.size, blob.digest))
+    };
+    let digest = genome_digest_with(&proposed.genome, &proposed.space, &beside)?;
+    Ok(sealer.mac(BlobKind::Genome, &digest) == row.genome)
+}
+
+fn evaluated_fits(row: &AgentRow, evaluated: &Evaluated) -> bool {
+    evaluated.fitness.map(f64::to_bits) == row.fitness.map(f64::to_bits)
+        && evaluated.at_ms == row.at_ms
+}
+
+fn judged_fits(row: &AgentRow, judged: &Judged) -> bool {
+    judged.verdict == row.verdict && judged.delta.map(f64::to_bits) == row.delta.map(f64::to_bits)
+}
