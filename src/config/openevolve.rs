@@ -70,7 +70,7 @@ pub fn load(dir: &Path) -> Result<Project, SpecError> {
     let agent_files = reader.into_files();
     let suite_files = files::directory(dir)?;
     suites::check_files(&spec.suite, "suite", &suite_files).map_err(|error| error.within(dir))?;
-    check::fits(&spec, &space(&spec)?, &agent_files).map_err(|error| error.within(dir))?;
+    check::fits(&spec, space(&spec)?, &agent_files).map_err(|error| error.within(dir))?;
     let warnings = keys.warning(&config_path).into_iter().collect();
     Ok(Project { spec, agent_files, suite_files, warnings })
 }
@@ -147,8 +147,6 @@ fn spec(keys: &mut Keys, name: String, program: &str) -> Result<RunSpec, SpecErr
     let agent = AgentSpec { files: vec![program.to_owned()], ..AgentSpec::default() };
     let params = std::collections::BTreeMap::new();
     let spec = RunSpec { name, seed: Some(seed), agent, params, search, stop, suite };
-    check::search(&spec.search)?;
-    check::stop(&spec.stop)?;
     Ok(spec)
 }
 

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use toml::Value;
 
 use super::{error::SpecError, suite::MAX_PARAMS};
-use crate::domain::{
-    genome::{Kind, Param, Space},
-    spec::{ParamSpec, RunSpec},
-    suite::{Method, Suite},
+use crate::{
+    domain::{
+        genome::{Kind, Param, Space},
+        spec::{ParamSpec, RunSpec},
+        suite::{Method, Suite},
+    },
+    evolution::functions::Function,
 };
 
 /// Whole numbers beyond this are not exact as `f64`.
@@ -119,10 +122,22 @@ fn builtin(
     dimensions: u32,
     params: &mut Vec<Param>,
 ) -> Result<(), SpecError> {
+    let function = Function::named(name).ok_or_else(|| {
+        let known: Vec<_> = Function::ALL.iter().map(|function| function.name).collect();
+        let hint = super::text::hint(name, &known);
+        SpecError::new("suite.function", format!("there is no function “{name}”; {hint}"))
+    })?;
     let wanted = dimensions as usize;
+    if wanted < function.min_dimensions {
+        let what = format!("“{name}” takes at least {}", function.min_dimensions);
+        return Err(SpecError::new("suite.dimensions", what));
+    }
     if params.is_empty() {
-        let what = format!("the function “{name}” needs parameters; give [params.x] with count");
-        return Err(SpecError::new("params", what));
+        let (min, max) = function.bounds;
+        let kind = Kind::Real { min, max, log: false };
+        *params = (0..wanted)
+            .map(|at| Param { name: format!("x{at}"), kind: kind.clone(), init: None })
+            .collect();
     }
     if params.len() != wanted {
         let what = format!(
