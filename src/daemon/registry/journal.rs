@@ -12,12 +12,16 @@ use crate::{
         rows::{AgentRow, Node},
     },
     domain::{
+        digest::Digest,
         id::{AgentId, RunId},
-        journal::{Event, EventKind},
+        journal::{Event, EventKind, Proposed},
         lifecycle::Verdict,
     },
     provenance::{
+        blob::BlobRef,
         entry::{self, Entry},
+        error::Error as FormatError,
+        manifest::genome_digest_with,
         seal::BlobKind,
     },
 };
@@ -57,6 +61,8 @@ pub struct JournalEntry {
     /// Its events that are wanted. Files are named, without their content, and so are
     /// artefacts beyond 64 KiB. `None` if the session's key was destroyed.
     pub events: Option<Vec<Event>>,
+    /// The digest of the genome that it proposes, if it does and can be opened.
+    pub genome: Option<Digest>,
 }
 
 /// One page of journals.
@@ -148,7 +154,7 @@ fn read(
                 continue;
             }
             let Some(sealer) = &sealer else {
-                entries.push(JournalEntry { entry, events: None });
+                entries.push(JournalEntry { entry, events: None, genome: None });
                 continue;
             };
             let outline = entry::outline(&entry, sealer, &mut |cid| reader.get(cid))?;
@@ -167,10 +173,24 @@ fn read(
                     }
                 }
             }
+            let genome = events.iter().find_map(|event| match event {
+                Event::Proposed(proposed) => Some(digest(proposed, &outline.blobs)),
+                _ => None,
+            });
+            let genome = genome.transpose()?;
             events.retain(|event| wanted(event.kind()));
-            entries.push(JournalEntry { entry, events: Some(events) });
+            entries.push(JournalEntry { entry, events: Some(events), genome });
         }
     }
     let cursor = if next == 0 { Vec::new() } else { encode(&[next]) };
     Ok(JournalPage { entries, cursor })
+}
+
+/// The digest of a genome of which larger files are known by their own digests.
+pub(super) fn digest(proposed: &Proposed, blobs: &[BlobRef]) -> Result<Digest, FormatError> {
+    let beside = |path: &str| {
+        let stored = blobs.iter().find(|blob| blob.kind == BlobKind::File && blob.name == path);
+        stored.map(|blob| (blob.size, blob.digest))
+    };
+    genome_digest_with(&proposed.genome, &proposed.space, &beside)
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use cid::Cid;
 
-use super::{Registry, error::RegistryError, reader::Reader, recent::Recent};
+use super::{Registry, error::RegistryError, journal::digest, reader::Reader, recent::Recent};
 use crate::{
     code::Code,
     daemon::store::{
@@ -22,7 +22,6 @@ use crate::{
         blob::BlobRef,
         entry,
         error::Error as FormatError,
-        manifest::genome_digest_with,
         seal::{BlobKind, Sealer},
         verify::{VerifyError, verify},
     },
@@ -267,11 +266,7 @@ fn genome_fits(
     proposed: &Proposed,
     blobs: &[BlobRef],
 ) -> Result<bool, RegistryError> {
-    let beside = |path: &str| {
-        let stored = blobs.iter().find(|blob| blob.kind == BlobKind::File && blob.name == path);
-        stored.map(|blob| (blob.size, blob.digest))
-    };
-    let digest = genome_digest_with(&proposed.genome, &proposed.space, &beside)?;
+    let digest = digest(proposed, blobs)?;
     Ok(sealer.mac(BlobKind::Genome, &digest) == row.genome)
 }
 

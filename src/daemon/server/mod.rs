@@ -4,6 +4,9 @@ pub mod context;
 mod measure;
 pub mod streams;
 mod sessions;
+mod agents;
+mod lineage;
+mod journals;
 mod doctor;
 mod operations;
 
@@ -18,7 +21,11 @@ use crate::{
     link::acceptor::Conn,
     wire::{
         limits::MAX_GRPC_MESSAGE,
-        v1::{operations_server::OperationsServer, sessions_server::SessionsServer},
+        v1::{
+            agents_server::AgentsServer, journals_server::JournalsServer,
+            lineage_server::LineageServer, operations_server::OperationsServer,
+            sessions_server::SessionsServer,
+        },
     },
 };
 
@@ -66,4 +73,7 @@ fn routes(context: Arc<Context>) -> Routes {
     }
     Routes::new(service!(OperationsServer, operations))
         .add_service(service!(SessionsServer, sessions))
+        .add_service(service!(AgentsServer, agents))
+        .add_service(service!(LineageServer, lineage))
+        .add_service(service!(JournalsServer, journals))
 }

@@ -15,6 +15,7 @@ use crate::{
 use super::{
     context::{Context, peer, refuse},
     doctor,
+    lineage::verified,
 };
 
 pub struct Service(pub Arc<Context>);
@@ -63,7 +64,8 @@ impl Operations for Service {
         &self,
         _: Request<VerifyStoreRequest>,
     ) -> Result<Response<VerifyResponse>, Status> {
-        Err(Status::unimplemented(""))
+        let found = self.0.registry.verify_all().await.map_err(refuse)?;
+        Ok(Response::new(verified(found)))
     }
 
     async fn shutdown(
