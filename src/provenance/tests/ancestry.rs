@@ -12,8 +12,9 @@ use crate::{
         lifecycle::Verdict,
     },
     provenance::{
+        block::Block,
         car::{self, CarError, CarReader},
-        entry::{Keys, Link},
+        entry::{self, Keys, Link},
         error::Error,
         export::{self, Export, ImportError, Request},
         seal::{Sealer, SessionKey},
@@ -139,8 +140,8 @@ fn a_fault_names_agent_and_entry() {
     let mut world = with_keys(World::grow);
     let body = |world: &World| {
         let block = world.blocks[&world.heads[&agent(1, 0)]].clone();
-        let found = crate::provenance::block::Block::dag_cbor(block);
-        crate::provenance::entry::read(&found, &ring()).unwrap().header.body[0]
+        let found = Block::dag_cbor(block);
+        entry::read(&found, &ring()).unwrap().header.body[0]
     };
     let cid = body(&world);
     world.blocks.remove(&cid);
@@ -155,8 +156,8 @@ fn a_journal_that_lost_its_tail_is_refused() {
     let mut world = with_keys(World::grow);
     // The head goes back to the first entry, while a child links the second.
     let first = world.blocks.keys().find(|cid| {
-        let block = crate::provenance::block::Block::found(**cid, world.blocks[*cid].clone());
-        crate::provenance::entry::read(&block.unwrap(), &ring())
+        let block = Block::found(**cid, world.blocks[*cid].clone());
+        entry::read(&block.unwrap(), &ring())
             .is_ok_and(|entry| entry.header.link == super::fixture::first(agent(0, 0), vec![]))
     });
     world.heads.insert(agent(0, 0), *first.unwrap());
@@ -259,6 +260,27 @@ fn a_chain_signed_by_a_stranger_is_refused() {
     assert_eq!(import(&file, &theirs).unwrap().opened, 5);
     let error = import(&file, &pinned()).unwrap_err();
     assert!(error.to_string().contains(&signer), "{error}");
+}
+
+#[test]
+fn a_journal_cut_by_a_stranger_is_refused_though_its_entries_are_genuine() {
+    // The second entry of agent(0, 0) is left out; every signature of an entry is ours.
+    let mut world = with_keys(World::grow);
+    let block = |cid: &Cid| Block::found(*cid, world.blocks[cid].clone()).unwrap();
+    let last = entry::read(&block(&world.heads[&agent(0, 0)]), &ring()).unwrap();
+    world.heads.insert(agent(0, 0), last.header.link.prev.unwrap());
+    let stranger = Signer::from_seed(&[4; 32]).unwrap();
+    let keys = [key(&signer()), key(&stranger)];
+    let agents = &[agent(1, 0)];
+    let request = Request { agents, at_ms: 1, keys: &keys, disclosed: &[] };
+    let mut file = Vec::new();
+    let out = &mut |piece: Vec<u8>| {
+        file.extend(piece);
+        Ok::<_, std::convert::Infallible>(())
+    };
+    export::export(&mut world, &ring(), &mut ours, &stranger, request, out).unwrap();
+    let error = import(&file, &pinned()).unwrap_err();
+    assert!(error.to_string().contains(&stranger.id().to_string()), "{error}");
 }
 
 #[test]
