@@ -10,6 +10,7 @@ pub mod notify;
 pub mod admin;
 pub mod args;
 pub mod evaluator;
+pub mod manager;
 pub mod server;
 pub mod error;
 pub mod run;

@@ -26,7 +26,10 @@ use super::{
     admin::{self, Phase, Vitals},
     clock::Clock,
     error::DaemonError,
-    log, notify,
+    evaluator::{Evaluator, EvaluatorConfig},
+    log,
+    manager::Manager,
+    notify,
     registry::{Registry, Settings},
     server::{self, context::Context},
     store::{Places, Stores},
@@ -118,11 +121,27 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         Ok(())
     });
 
+    let manager = Manager::new(
+        registry.clone(),
+        evaluator(&paths, &config)?,
+        config.manager.clone(),
+        workers(&config),
+    );
+    let runs = manager.clone();
+    tree.spawn_once(Task::Runs, |stop| async move {
+        let taken_up = runs.recover().await.map_err(|error| error.to_string())?;
+        tracing::info!(runs = taken_up, "took up what was at work");
+        stop.cancelled().await;
+        runs.drain().await;
+        Ok(())
+    });
+
     let certificates = Certificates::open(&paths, user, &config, &clock)?;
     let (acceptor, doors) = Acceptor::new(listeners.public, certificates.tls.clone(), LIMITS);
     let context = Arc::new(Context {
         vitals: vitals.clone(),
         registry,
+        manager,
         home: paths.data_dir.clone(),
         admin,
         tiers: [
@@ -230,6 +249,16 @@ async fn open_registry(
         queue: config.registry.queue,
     };
     Ok(Registry::open(stores, &paths.keys(), settings, clock.clone()).await?)
+}
+
+/// The evaluator, whose sandboxes start with this very program.
+fn evaluator(paths: &Paths, config: &Config) -> Result<Evaluator, DaemonError> {
+    let own = |source| DaemonError::System { action: "find its own program", source };
+    Ok(Evaluator::new(EvaluatorConfig {
+        python: config.evaluator.python.clone(),
+        helper: std::env::current_exe().map_err(own)?,
+        scratch: paths.scratch(),
+    }))
 }
 
 /// Evaluations at once of a run that doesn't say.

@@ -17,6 +17,8 @@ pub enum Task {
     Calls,
     /// Serves WebSockets.
     Streams,
+    /// Drives the runs.
+    Runs,
     /// Commits what the registry is handed.
     Writer,
     /// Renews certificates.
@@ -50,6 +52,8 @@ pub enum OnCancel {
 pub enum Stage {
     /// Nothing new comes in; calls at work are answered.
     Doors,
+    /// Runs come to rest.
+    Work,
     /// What was handed in is committed.
     Store,
     /// Those who look on, to the very end.
@@ -64,6 +68,7 @@ impl Task {
             Self::Acceptor => "acceptor",
             Self::Calls => "calls",
             Self::Streams => "streams",
+            Self::Runs => "runs",
             Self::Writer => "writer",
             Self::Renewal => "renewal",
             Self::Admin => "admin",
@@ -75,7 +80,9 @@ impl Task {
     #[must_use]
     pub fn on_failure(self) -> OnFailure {
         match self {
-            Self::Acceptor | Self::Calls | Self::Streams | Self::Writer => OnFailure::End,
+            Self::Acceptor | Self::Calls | Self::Streams | Self::Runs | Self::Writer => {
+                OnFailure::End
+            },
             Self::Renewal | Self::Admin | Self::Watchdog => OnFailure::Restart,
         }
     }
@@ -84,7 +91,9 @@ impl Task {
     #[must_use]
     pub fn on_cancel(self) -> OnCancel {
         match self {
-            Self::Acceptor | Self::Calls | Self::Streams | Self::Writer => OnCancel::Finish,
+            Self::Acceptor | Self::Calls | Self::Streams | Self::Runs | Self::Writer => {
+                OnCancel::Finish
+            },
             Self::Renewal | Self::Admin | Self::Watchdog => OnCancel::Drop,
         }
     }
@@ -94,6 +103,7 @@ impl Task {
     pub fn stage(self) -> Stage {
         match self {
             Self::Acceptor | Self::Calls | Self::Streams => Stage::Doors,
+            Self::Runs => Stage::Work,
             Self::Writer => Stage::Store,
             Self::Renewal | Self::Admin | Self::Watchdog => Stage::Onlookers,
         }
@@ -101,12 +111,12 @@ impl Task {
 }
 
 impl Stage {
-    const ALL: [Self; 3] = [Self::Doors, Self::Store, Self::Onlookers];
+    const ALL: [Self; 4] = [Self::Doors, Self::Work, Self::Store, Self::Onlookers];
 
     /// The share of the time left that it may take, so that later ones have some too.
     fn share(self) -> f64 {
         match self {
-            Self::Doors => 0.5,
+            Self::Doors | Self::Work => 0.5,
             Self::Store => 0.9,
             Self::Onlookers => 1.0,
         }

@@ -36,6 +36,21 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Its name, as stored and as users give it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Reduced => "reduced",
+        }
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Full, Self::Reduced].into_iter().find(|profile| profile.as_str() == name)
+    }
+
     /// What results made under it are stamped with.
     #[must_use]
     pub fn isolation(self) -> Isolation {

@@ -9,6 +9,7 @@ use crate::{
     code::Code,
     daemon::{
         admin::Vitals,
+        manager::{Manager, error::ManagerError},
         registry::{Registry, error::RegistryError},
         store::warm::rows::{AgentRow, RunRow},
     },
@@ -23,6 +24,8 @@ pub struct Context {
     pub vitals: Arc<Vitals>,
     /// Journals, lineage, scores, sessions.
     pub registry: Registry,
+    /// Runs, and evaluations outside them.
+    pub manager: Arc<Manager>,
     /// The data directory.
     pub home: PathBuf,
     /// The admin port.
@@ -131,6 +134,12 @@ pub fn refuse(error: impl Into<Fault>) -> Status {
 
 impl From<RegistryError> for Fault {
     fn from(error: RegistryError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<ManagerError> for Fault {
+    fn from(error: ManagerError) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }

@@ -1,0 +1,73 @@
+//! What can go wrong with a run.
+
+use crate::{
+    code::{Code, Retry},
+    config::error::SpecError,
+    daemon::{evaluator::error::EvaluatorError, registry::error::RegistryError},
+    domain::{id::RunId, lifecycle::Impossible},
+    evolution::error::EngineError,
+};
+
+/// Why a run cannot be started, changed or continued.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// The specification cannot be used.
+    #[error("{0}")]
+    Spec(#[from] SpecError),
+    /// The engine refuses the specification, or its checkpoint.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// The evaluator cannot work.
+    #[error("{0}")]
+    Evaluator(#[from] EvaluatorError),
+    /// A store failed.
+    #[error("{0}")]
+    Registry(#[from] RegistryError),
+    /// The run is not in a state for that.
+    #[error("run {run}: {source}; `darwin runs show {run}` tells more")]
+    State {
+        /// The run.
+        run: RunId,
+        /// What cannot happen in which state.
+        source: Impossible,
+    },
+    /// There is no such run.
+    #[error("there is no run {0} here; `darwin runs list` shows all")]
+    NoRun(RunId),
+    /// The daemon drives as many runs as it may.
+    #[error("{0} runs are at work, the most that `manager.max_runs` allows; stop one or wait")]
+    TooMany(usize),
+    /// The daemon is about to end.
+    #[error("the daemon is shutting down; try again when it is back")]
+    ShuttingDown,
+    /// The engine neither proposes nor stops.
+    #[error("the engine of run {0} neither proposes nor stops; please report this")]
+    Stalled(RunId),
+    /// A task of the daemon died.
+    #[error("the task of run {0} died; `darwin runs resume {0}` takes it up again")]
+    Died(RunId),
+}
+
+impl ManagerError {
+    /// Whether the run may go on after a while: a full disk, a lack of memory.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.code().retry() == Retry::Temporary
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Spec(error) => error.code(),
+            Self::Engine(error) => error.code(),
+            Self::Evaluator(error) => error.code(),
+            Self::Registry(error) => error.code(),
+            Self::State { .. } => Code::Conflict,
+            Self::NoRun(_) => Code::NotFound,
+            Self::TooMany(_) => Code::Exhausted,
+            Self::ShuttingDown => Code::Unavailable,
+            Self::Stalled(_) | Self::Died(_) => Code::Bug,
+        }
+    }
+}

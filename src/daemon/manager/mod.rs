@@ -1,0 +1,435 @@
+//! The agent manager: starts runs, drives them, stops them, and takes them up again.
+
+pub mod error;
+pub mod view;
+mod replay;
+mod driver;
+mod plan;
+pub mod trial;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    evaluator::{Bench, Evaluator, Profile},
+    registry::{
+        Registry,
+        model::{Cursor, NewRun},
+    },
+    store::warm::rows::{RunRow, StopOverride},
+};
+use crate::{
+    config::{section, spec},
+    domain::{
+        id::{RunId, SessionId},
+        lifecycle::{RunEvent, RunState},
+        suite::Bundle,
+    },
+    evolution::engine::Engine,
+};
+use driver::{Driver, End};
+use error::ManagerError;
+use plan::{Plan, suite_digest};
+use view::RunView;
+
+/// The longest pause before a run that waits (for room on the disk, say) is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How many runs are looked through for those to take up again.
+const MOST_RUNS: usize = 10_000;
+
+/// What a run starts from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Its id, chosen by the caller: the same id again gives the run that is there.
+    pub id: RunId,
+    /// The session that it joins.
+    pub session: SessionId,
+    /// `darwin.toml` with its suite inlined.
+    pub spec_toml: String,
+    /// The initial agent's files.
+    pub agent_files: Bundle,
+    /// The suite's files.
+    pub suite_files: Bundle,
+    /// Evaluations at once; 0: as many as the daemon's default.
+    pub workers: u32,
+    /// How agents' code is contained.
+    pub profile: Profile,
+}
+
+/// The agent manager.
+pub struct Manager {
+    registry: Registry,
+    evaluator: Evaluator,
+    config: section::Manager,
+    workers: usize,
+    active: Mutex<HashMap<RunId, Active>>,
+    shutdown: CancellationToken,
+}
+
+/// A run that is being driven.
+struct Active {
+    view: watch::Receiver<RunView>,
+    /// Ends the drive; the run counts as stopped.
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Manager {
+    /// A manager without runs at work; [`Self::recover`] takes up those that were. `workers`
+    /// is how many evaluations run at once in a run that doesn't say.
+    #[must_use]
+    pub fn new(
+        registry: Registry,
+        evaluator: Evaluator,
+        config: section::Manager,
+        workers: usize,
+    ) -> Arc<Self> {
+        let (active, shutdown) = (Mutex::default(), CancellationToken::new());
+        Arc::new(Self { registry, evaluator, config, workers, active, shutdown })
+    }
+
+    /// Takes up every run that was at work when the daemon ended. One that cannot go on is
+    /// marked failed with the reason; it holds up no other.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub async fn recover(self: &Arc<Self>) -> Result<usize, ManagerError> {
+        let mut count = 0;
+        for row in self.registry.runs(None, MOST_RUNS).await? {
+            if row.state == RunState::Running {
+                self.take_up(row).await?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Starts a run, or finds it if there is one of that id. All that can be wrong with it
+    /// is found before it is recorded.
+    ///
+    /// # Errors
+    /// If the specification is wrong, the evaluator cannot work, a limit is reached, or the
+    /// registry fails.
+    pub async fn start(self: &Arc<Self>, start: Start) -> Result<RunView, ManagerError> {
+        if let Some(row) = self.registry.run(start.id).await? {
+            return Ok(self.live(start.id).unwrap_or_else(|| row.into()));
+        }
+        self.room()?;
+        let mut spec = spec::parse(&start.spec_toml)?;
+        // The stored specification has the seed, so that it says all there is to repeat.
+        let seed = *spec.seed.get_or_insert_with(|| u64::from(rand::random::<u32>()));
+        let plan = Plan::new(spec, &start.agent_files, &start.suite_files, seed)?;
+        Engine::new(plan.setup.clone())?;
+        let workers = if start.workers == 0 {
+            u32::try_from(self.workers).unwrap_or(u32::MAX)
+        } else {
+            start.workers
+        };
+        let bench = self.bench(&plan, &start.suite_files, start.profile, workers).await?;
+        let new = NewRun {
+            id: start.id,
+            session: start.session,
+            name: plan.spec.name.clone(),
+            seed,
+            objective: plan.objective(),
+            divisor: plan.divisor(),
+            spec_toml: spec::to_toml(&plan.spec)?,
+            agent_files: start.agent_files,
+            suite_files: start.suite_files,
+            workers,
+            sandbox: start.profile.as_str().to_owned(),
+        };
+        let (row, made) = self.registry.create_run(new).await?;
+        if !made {
+            return Ok(self.live(start.id).unwrap_or_else(|| row.into()));
+        }
+        Ok(self.spawn(row, plan, bench))
+    }
+
+    /// A run as it is now.
+    ///
+    /// # Errors
+    /// If there is none of that id, or the registry fails.
+    pub async fn show(&self, id: RunId) -> Result<RunView, ManagerError> {
+        match self.live(id) {
+            Some(view) => Ok(view),
+            None => Ok(self.row(id).await?.into()),
+        }
+    }
+
+    /// The youngest `limit` runs, of one session or of all.
+    ///
+    /// # Errors
+    /// If the registry fails.
+    pub async fn list(
+        &self,
+        session: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<RunView>, ManagerError> {
+        let rows = self.registry.runs(session, limit).await?;
+        let live = |row: RunRow| self.live(row.id).unwrap_or_else(|| row.into());
+        Ok(rows.into_iter().map(live).collect())
+    }
+
+    /// Follows a run: its view changes as the run does, until the sender is gone. None for a
+    /// run that is not at work.
+    #[must_use]
+    pub fn watch(&self, id: RunId) -> Option<watch::Receiver<RunView>> {
+        self.active().get(&id).map(|active| active.view.clone())
+    }
+
+    /// How many runs are at work.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.active().len()
+    }
+
+    /// Stops a run: nothing new begins, what is at work ends or is given up, and all that
+    /// was evaluated is committed before this returns.
+    ///
+    /// # Errors
+    /// If it is not running, or the registry fails.
+    pub async fn stop(&self, id: RunId) -> Result<RunView, ManagerError> {
+        let watched = self.active().get(&id).map(|active| {
+            active.stop.cancel();
+            active.view.clone()
+        });
+        if let Some(mut view) = watched {
+            // The sender is dropped when the drive is over, whatever it says last.
+            drop(view.wait_for(|view| view.row.state != RunState::Running).await);
+        } else {
+            let row = self.row(id).await?;
+            change(&row, RunEvent::Stop)?;
+            self.record(&row, RunState::Stopped, "stopped by the user", row.elapsed_ms).await?;
+        }
+        self.show(id).await
+    }
+
+    /// Takes a stopped or ended run up again, with new limits where they are given.
+    ///
+    /// # Errors
+    /// If it is running already, the evaluator cannot work, or the registry fails.
+    pub async fn resume(
+        self: &Arc<Self>,
+        id: RunId,
+        limits: StopOverride,
+    ) -> Result<RunView, ManagerError> {
+        let row = self.row(id).await?;
+        change(&row, RunEvent::Resume)?;
+        self.room()?;
+        let limits = StopOverride {
+            generations: limits.generations.or(row.stop.generations),
+            evaluations: limits.evaluations.or(row.stop.evaluations),
+            time: limits.time.or(row.stop.time),
+            target: limits.target.or(row.stop.target),
+        };
+        let state = RunState::Running;
+        self.registry.set_run(id, state, "", row.elapsed_ms, Some(limits)).await?;
+        self.take_up(self.row(id).await?).await?;
+        self.show(id).await
+    }
+
+    /// Brings all runs to rest, everything committed; they go on at the next start.
+    pub async fn drain(&self) {
+        self.shutdown.cancel();
+        let tasks: Vec<_> = self.active().drain().map(|(_, active)| active.task).collect();
+        for task in tasks {
+            drop(task.await);
+        }
+    }
+
+    fn active(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
+        // The map is whole between any two statements that hold the lock.
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live(&self, id: RunId) -> Option<RunView> {
+        self.active().get(&id).map(|active| active.view.borrow().clone())
+    }
+
+    async fn row(&self, id: RunId) -> Result<RunRow, ManagerError> {
+        self.registry.run(id).await?.ok_or(ManagerError::NoRun(id))
+    }
+
+    fn room(&self) -> Result<(), ManagerError> {
+        if self.shutdown.is_cancelled() {
+            return Err(ManagerError::ShuttingDown);
+        }
+        let most = self.config.max_runs;
+        if self.running() < most { Ok(()) } else { Err(ManagerError::TooMany(most)) }
+    }
+
+    async fn bench(
+        &self,
+        plan: &Plan,
+        suite_files: &Bundle,
+        profile: Profile,
+        workers: u32,
+    ) -> Result<Bench, ManagerError> {
+        let (suite, space) = (&plan.spec.suite, Arc::clone(&plan.setup.space));
+        Ok(self.evaluator.open(suite, suite_files, space, profile, workers as usize).await?)
+    }
+
+    /// Drives a recorded run; one that cannot be driven is marked failed.
+    async fn take_up(self: &Arc<Self>, row: RunRow) -> Result<(), ManagerError> {
+        match self.prepare(&row).await {
+            Ok((plan, bench)) => {
+                self.spawn(row, plan, bench);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(run = %row.id, %error, "cannot take the run up");
+                self.record(&row, RunState::Failed, &error.to_string(), row.elapsed_ms).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn prepare(&self, row: &RunRow) -> Result<(Plan, Bench), ManagerError> {
+        let stored = self.registry.load_run(row.id).await?;
+        let mut spec = spec::parse(&stored.spec_toml)?;
+        plan::widen(&mut spec.stop, row.stop);
+        let plan = Plan::new(spec, &stored.agent_files, &stored.suite_files, row.seed)?;
+        let profile = Profile::named(&row.sandbox).unwrap_or(Profile::Full);
+        let bench = self.bench(&plan, &stored.suite_files, profile, row.workers).await?;
+        Ok((plan, bench))
+    }
+
+    fn spawn(self: &Arc<Self>, row: RunRow, plan: Plan, bench: Bench) -> RunView {
+        let id = row.id;
+        let view = RunView::from(row);
+        let (sender, receiver) = watch::channel(view.clone());
+        let stop = self.shutdown.child_token();
+        let manager = Arc::clone(self);
+        let cancel = stop.clone();
+        // The lock is held until the task is in the map, so that it cannot end before.
+        let mut active = self.active();
+        let task = tokio::spawn(async move {
+            let bench = Arc::new(bench);
+            // A task of its own, so that a panic in it is seen here and marks the run.
+            let drive = tokio::spawn(Arc::clone(&manager).drive(
+                plan,
+                Arc::clone(&bench),
+                sender.clone(),
+                cancel,
+            ));
+            let ended = drive.await.unwrap_or(Err(ManagerError::Died(id)));
+            if let Some(bench) = Arc::into_inner(bench) {
+                bench.close().await;
+            }
+            manager.settle(ended, &sender).await;
+        });
+        active.insert(id, Active { view: receiver, stop, task });
+        view
+    }
+
+    /// Drives a run until it ends; after a failure that passes, again from what is committed.
+    async fn drive(
+        self: Arc<Self>,
+        plan: Plan,
+        bench: Arc<Bench>,
+        view: watch::Sender<RunView>,
+        cancel: CancellationToken,
+    ) -> Result<End, ManagerError> {
+        let mut pause = Duration::from_secs(1);
+        loop {
+            let agents = view.borrow().row.agents;
+            let drive = async { self.driver(&plan, &bench, &view, &cancel).await?.drive().await };
+            match drive.await {
+                Err(error) if error.passes() => {
+                    tracing::warn!(run = %view.borrow().row.id, %error, "the run waits");
+                    view.send_modify(|view| view.waiting = Some(error.to_string()));
+                }
+                ended => return ended,
+            }
+            let got_on = view.borrow().row.agents > agents;
+            pause = if got_on { Duration::from_secs(1) } else { (pause * 2).min(LONGEST_PAUSE) };
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(End::Cancelled),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn driver(
+        &self,
+        plan: &Plan,
+        bench: &Arc<Bench>,
+        view: &watch::Sender<RunView>,
+        cancel: &CancellationToken,
+    ) -> Result<Driver, ManagerError> {
+        let id = view.borrow().row.id;
+        let (engine, after) = match self.registry.load_checkpoint(id).await? {
+            Some(saved) => (Engine::restore(plan.setup.clone(), &saved.bytes)?, saved.after),
+            None => (Engine::new(plan.setup.clone())?, Cursor::default()),
+        };
+        // What is committed, whatever a drive before this one had counted.
+        let fresh = self.row(id).await?;
+        view.send_modify(|view| {
+            view.row = RunRow { elapsed_ms: view.row.elapsed_ms.max(fresh.elapsed_ms), ..fresh };
+        });
+        let row = view.borrow().row.clone();
+        Ok(Driver {
+            run: id,
+            session: row.session,
+            seed: row.seed,
+            mode: plan.spec.search.mode,
+            space: Arc::clone(&plan.setup.space),
+            objectives: Arc::clone(&plan.objectives),
+            suite: plan.suite,
+            workers: (row.workers as usize).max(1),
+            time_limit: plan.spec.stop.time.map(Duration::from_secs_f64),
+            checkpoint_every: Duration::from_secs(self.config.checkpoint_seconds),
+            in_flight: self.config.in_flight as u64,
+            engine,
+            after,
+            bench: Arc::clone(bench),
+            registry: self.registry.clone(),
+            view: view.clone(),
+            cancel: cancel.clone(),
+        })
+    }
+
+    /// Records how a drive ended, and tells the watchers last.
+    async fn settle(&self, ended: Result<End, ManagerError>, view: &watch::Sender<RunView>) {
+        let (state, reason) = match ended {
+            // Still running as far as the registry knows: the next start takes it up.
+            Ok(End::Cancelled) if self.shutdown.is_cancelled() => return,
+            Ok(End::Cancelled) => (RunState::Stopped, "stopped by the user".to_owned()),
+            Ok(End::Finished(rule)) => (RunState::Finished, rule),
+            Err(error) => (RunState::Failed, error.to_string()),
+        };
+        let row = view.borrow().row.clone();
+        let run = row.id;
+        tracing::info!(%run, state = state.as_str(), reason, "the run came to rest");
+        if let Err(error) = self.record(&row, state, &reason, row.elapsed_ms).await {
+            tracing::error!(%run, %error, "the end of the run could not be recorded");
+        }
+        self.active().remove(&run);
+        view.send_modify(|view| {
+            view.row.state = state;
+            view.row.reason = reason;
+            view.waiting = None;
+        });
+    }
+
+    async fn record(
+        &self,
+        row: &RunRow,
+        state: RunState,
+        reason: &str,
+        elapsed_ms: u64,
+    ) -> Result<(), ManagerError> {
+        Ok(self.registry.set_run(row.id, state, reason, elapsed_ms, None).await?)
+    }
+}
+
+fn change(row: &RunRow, event: RunEvent) -> Result<RunState, ManagerError> {
+    row.state.after(event).map_err(|source| ManagerError::State { run: row.id, source })
+}
