@@ -127,11 +127,19 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         config.manager.clone(),
         workers(&config),
     );
-    let runs = manager.clone();
+    let taken_up = CancellationToken::new();
+    let (runs, ready) = (manager.clone(), taken_up.clone());
     tree.spawn_once(Task::Runs, |stop| async move {
-        let taken_up = runs.recover().await.map_err(|error| error.to_string())?;
-        tracing::info!(runs = taken_up, "took up what was at work");
-        stop.cancelled().await;
+        tokio::select! {
+            count = runs.recover() => {
+                let count = count.map_err(|error| error.to_string())?;
+                tracing::info!(runs = count, "took up what was at work");
+                ready.cancel();
+                stop.cancelled().await;
+            }
+            // An evaluator may take its time to start; what is not taken up yet stays as it is.
+            () = stop.cancelled() => {}
+        }
         runs.drain().await;
         Ok(())
     });
@@ -151,13 +159,19 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         ],
         python: config.evaluator.python.clone(),
         workers: workers(&config),
+        taken_up,
         stop: control.stop.clone(),
     });
     tree.spawn_once(Task::Acceptor, |stop| async {
         acceptor.run(stop).await;
         Ok(())
     });
+    let hub = context.clone();
     tree.spawn_once(Task::Calls, move |stop| server::calls(context, doors.grpc, stop));
+    tree.spawn_once(Task::Streams, move |stop| async move {
+        server::sockets(hub, doors.sockets, stop).await;
+        Ok(())
+    });
     let renewed = certificates.clone();
     tree.spawn(Task::Renewal, move |_| renewed.clone().keep(clock.clone()));
     if let Some(interval) = notify::watchdog() {

@@ -82,7 +82,7 @@ impl Task {
         match self {
             Self::Acceptor | Self::Calls | Self::Streams | Self::Runs | Self::Writer => {
                 OnFailure::End
-            },
+            }
             Self::Renewal | Self::Admin | Self::Watchdog => OnFailure::Restart,
         }
     }
@@ -93,7 +93,7 @@ impl Task {
         match self {
             Self::Acceptor | Self::Calls | Self::Streams | Self::Runs | Self::Writer => {
                 OnCancel::Finish
-            },
+            }
             Self::Renewal | Self::Admin | Self::Watchdog => OnCancel::Drop,
         }
     }

@@ -177,6 +177,21 @@ impl Manager {
         Ok(rows.into_iter().map(live).collect())
     }
 
+    /// A run's specification as it holds now: with the limits given when it was resumed.
+    ///
+    /// # Errors
+    /// If there is none of that id, or the registry fails.
+    pub async fn spec(&self, id: RunId) -> Result<String, ManagerError> {
+        let row = self.row(id).await?;
+        let stored = self.registry.load_run(id).await?.spec_toml;
+        if row.stop == StopOverride::default() {
+            return Ok(stored);
+        }
+        let mut spec = spec::parse(&stored)?;
+        plan::widen(&mut spec.stop, row.stop);
+        Ok(spec::to_toml(&spec)?)
+    }
+
     /// Follows a run: its view changes as the run does, until the sender is gone. None for a
     /// run that is not at work.
     #[must_use]

@@ -9,6 +9,7 @@ use crate::{
     code::Code,
     daemon::{
         admin::Vitals,
+        evaluator::Profile,
         manager::{Manager, error::ManagerError},
         registry::{Registry, error::RegistryError},
         store::warm::rows::{AgentRow, RunRow},
@@ -36,6 +37,9 @@ pub struct Context {
     pub python: PathBuf,
     /// Evaluations at once of a run that doesn't say.
     pub workers: usize,
+    /// Cancelled as soon as the runs are taken up that were at work before this start: until
+    /// then nobody can change or follow a run.
+    pub taken_up: CancellationToken,
     /// Ends the daemon.
     pub stop: CancellationToken,
 }
@@ -52,6 +56,20 @@ impl Context {
         };
         self.registry.touch_session(id).await?;
         Ok(id)
+    }
+
+    /// Waits until runs can be changed and followed.
+    ///
+    /// # Errors
+    /// If the daemon ends before.
+    pub async fn ready(&self) -> Result<(), Fault> {
+        tokio::select! {
+            () = self.taken_up.cancelled() => Ok(()),
+            () = self.stop.cancelled() => {
+                let text = "the daemon is ending; try again when it is back";
+                Err(Fault::new(Code::Unavailable, text))
+            }
+        }
     }
 
     /// The messages of agents.
@@ -104,6 +122,20 @@ pub fn peer<T>(request: &Request<T>) -> Result<Peer, Fault> {
     let peer = request.extensions().get::<Peer>().cloned();
     let text = "the connection does not say who calls; please report this";
     peer.ok_or_else(|| Fault::new(Code::Bug, text))
+}
+
+/// The profile of that name; the full one if nothing is said.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn profile(name: &str) -> Result<Profile, Fault> {
+    match name {
+        "" => Ok(Profile::Full),
+        name => Profile::named(name).ok_or_else(|| {
+            let text = format!("“{name}” is no way to contain code; give full or reduced");
+            Fault::new(Code::InvalidInput, text)
+        }),
+    }
 }
 
 /// Runs a change to its end, whoever hangs up: a call that is given up drops only the answer.

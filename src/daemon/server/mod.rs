@@ -3,6 +3,8 @@
 pub mod context;
 mod measure;
 pub mod streams;
+mod runs;
+mod evaluations;
 mod sessions;
 mod agents;
 mod lineage;
@@ -12,18 +14,19 @@ mod operations;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
 use crate::{
-    link::acceptor::Conn,
+    link::acceptor::{Conn, Socket},
     wire::{
         limits::MAX_GRPC_MESSAGE,
         v1::{
-            agents_server::AgentsServer, journals_server::JournalsServer,
-            lineage_server::LineageServer, operations_server::OperationsServer,
+            agents_server::AgentsServer, evaluations_server::EvaluationsServer,
+            journals_server::JournalsServer, lineage_server::LineageServer,
+            operations_server::OperationsServer, runs_server::RunsServer,
             sessions_server::SessionsServer,
         },
     },
@@ -58,6 +61,32 @@ pub async fn calls(
         .map_err(|error| crate::wire::fault::chain(&error))
 }
 
+/// Serves WebSockets until `stop`, then takes leave of those that are open.
+pub async fn sockets(
+    context: Arc<Context>,
+    mut sockets: mpsc::Receiver<Socket>,
+    stop: CancellationToken,
+) {
+    let mut open = JoinSet::new();
+    loop {
+        let socket = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = open.join_next() => continue,
+            socket = sockets.recv() => socket,
+        };
+        let Some(socket) = socket else { break };
+        let (context, stop) = (context.clone(), stop.clone());
+        open.spawn(async move {
+            metrics::gauge!("darwin_streams_open").increment(1);
+            if let Err(error) = streams::serve(socket, context, stop).await {
+                tracing::debug!(%error, "a stream's client went away");
+            }
+            metrics::gauge!("darwin_streams_open").decrement(1);
+        });
+    }
+    while open.join_next().await.is_some() {}
+}
+
 fn routes(context: Arc<Context>) -> Routes {
     macro_rules! limited {
         ($service:expr) => {
@@ -72,6 +101,8 @@ fn routes(context: Arc<Context>) -> Routes {
         };
     }
     Routes::new(service!(OperationsServer, operations))
+        .add_service(service!(RunsServer, runs))
+        .add_service(service!(EvaluationsServer, evaluations))
         .add_service(service!(SessionsServer, sessions))
         .add_service(service!(AgentsServer, agents))
         .add_service(service!(LineageServer, lineage))

@@ -47,6 +47,7 @@ impl Operations for Service {
             resident_bytes: resident_bytes(),
             home: context.home.display().to_string(),
             admin: context.admin.to_string(),
+            running: context.manager.running() as u64,
             agents,
             tiers: context.tiers.iter().map(tier).collect(),
             workers: u32::try_from(context.workers).unwrap_or(u32::MAX),

@@ -17,7 +17,10 @@ use crate::{
     },
 };
 
-use super::context::{Context, peer, refuse, to_the_end};
+use super::{
+    context::{Context, peer, refuse, to_the_end},
+    runs::run,
+};
 
 pub struct Service(pub Arc<Context>);
 
@@ -52,11 +55,12 @@ impl Sessions for Service {
         let resumed = to_the_end(async move {
             let id = context.registry.find_session(&name).await?;
             let session = context.registry.close_session(id, false).await?;
-            let runs = context.registry.runs(Some(id), DEFAULT_PAGE as usize).await?;
+            let runs = context.manager.list(Some(id), DEFAULT_PAGE as usize).await?;
             Ok::<_, Fault>((session, runs))
         });
-        let (session, _runs) = resumed.await?;
-        Ok(Response::new(convert::session(&session)))
+        let (session, runs) = resumed.await?;
+        let runs = runs.iter().map(run).collect();
+        Ok(Response::new(v1::Session { runs, ..convert::session(&session) }))
     }
 
     async fn close(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {

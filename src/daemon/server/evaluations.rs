@@ -1,0 +1,69 @@
+//! Calls for evaluations outside a run.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    code::Code,
+    daemon::manager::trial::{Subject, Trial},
+    domain::objective::displayed,
+    wire::{
+        convert,
+        fault::Fault,
+        v1::{
+            EvaluateRequest, EvaluateResponse, evaluate_request::What,
+            evaluations_server::Evaluations,
+        },
+    },
+};
+
+use super::context::{Context, peer, profile, to_the_end};
+
+pub struct Service(pub Arc<Context>);
+
+#[async_trait]
+impl Evaluations for Service {
+    async fn evaluate(
+        &self,
+        request: Request<EvaluateRequest>,
+    ) -> Result<Response<EvaluateResponse>, Status> {
+        let user = peer(&request)?.user;
+        let request = request.into_inner();
+        let context = self.0.clone();
+        let result = to_the_end(async move {
+            let subject = match request.what {
+                Some(What::Agent(name)) => {
+                    Subject::Agent(context.registry.find_agent(&name).await?)
+                }
+                Some(What::Genome(genome)) => {
+                    let (genome, space) = convert::genome(genome)?;
+                    Subject::Genome(genome, Arc::new(space))
+                }
+                None => {
+                    let text = "the request names neither an agent nor a genome to evaluate";
+                    return Err(Fault::new(Code::InvalidInput, text));
+                }
+            };
+            let trial = Trial {
+                subject,
+                session: context.session(&user, &[]).await?,
+                suite_toml: request.suite_toml,
+                suite_files: convert::bundle("suite_files", request.suite_files)?,
+                repeat: request.repeat,
+                seed: request.seed,
+                profile: profile(&request.sandbox)?,
+            };
+            Ok(context.manager.evaluate(trial).await?)
+        });
+        let result = result.await?;
+        let message = |(evaluation, fitness): &(_, Option<f64>)| {
+            convert::evaluation(evaluation, fitness.map(|it| displayed(&result.objectives, it)))
+        };
+        Ok(Response::new(EvaluateResponse {
+            evaluations: result.evaluations.iter().map(message).collect(),
+            objectives: result.objectives.iter().map(|it| it.name.clone()).collect(),
+            agent_id: convert::bytes(result.agent.as_bytes()),
+        }))
+    }
+}

@@ -1,0 +1,158 @@
+//! Calls about runs.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    daemon::{
+        manager::{Start, view::RunView},
+        store::warm::rows::StopOverride,
+    },
+    wire::{
+        convert,
+        fault::Fault,
+        limits,
+        v1::{
+            self, ListRunsRequest, ListRunsResponse, Progress, ResumeRequest, RunRef, StartRequest,
+            runs_server::Runs,
+        },
+    },
+};
+
+use super::{
+    context::{Context, peer, profile, refuse, to_the_end},
+    streams::Source,
+};
+
+pub struct Service(pub Arc<Context>);
+
+#[async_trait]
+impl Runs for Service {
+    async fn start(&self, request: Request<StartRequest>) -> Result<Response<v1::Run>, Status> {
+        let user = peer(&request)?.user;
+        let request = request.into_inner();
+        let context = self.0.clone();
+        let view = to_the_end(async move {
+            context.ready().await?;
+            let start = Start {
+                id: convert::id("run_id", &request.run_id)?,
+                session: context.session(&user, &request.session_id).await?,
+                profile: profile(&request.sandbox)?,
+                agent_files: convert::bundle("agent_files", request.agent_files)?,
+                suite_files: convert::bundle("suite_files", request.suite_files)?,
+                spec_toml: request.spec_toml,
+                workers: request.workers,
+            };
+            Ok::<_, Fault>(context.manager.start(start).await?)
+        });
+        Ok(Response::new(self.whole(&view.await?).await))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListRunsRequest>,
+    ) -> Result<Response<ListRunsResponse>, Status> {
+        let request = request.into_inner();
+        let session = match request.session.as_str() {
+            "" => None,
+            name => Some(self.0.registry.find_session(name).await.map_err(refuse)?),
+        };
+        let limit = limits::page(request.limit) as usize;
+        let runs = self.0.manager.list(session, limit).await.map_err(refuse)?;
+        Ok(Response::new(ListRunsResponse { runs: runs.iter().map(run).collect() }))
+    }
+
+    async fn show(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
+        let name = request.into_inner().run;
+        let id = self.0.registry.find_run(&name).await.map_err(refuse)?;
+        let view = self.0.manager.show(id).await.map_err(refuse)?;
+        Ok(Response::new(self.whole(&view).await))
+    }
+
+    async fn stop(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
+        let name = request.into_inner().run;
+        let context = self.0.clone();
+        let view = to_the_end(async move {
+            context.ready().await?;
+            let id = context.registry.find_run(&name).await?;
+            Ok::<_, Fault>(context.manager.stop(id).await?)
+        });
+        Ok(Response::new(self.whole(&view.await?).await))
+    }
+
+    async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<v1::Run>, Status> {
+        let request = request.into_inner();
+        let limits = StopOverride {
+            generations: request.generations,
+            evaluations: request.evaluations,
+            time: request.time_seconds,
+            target: request.target,
+        };
+        let context = self.0.clone();
+        let view = to_the_end(async move {
+            context.ready().await?;
+            let id = context.registry.find_run(&request.run).await?;
+            Ok::<_, Fault>(context.manager.resume(id, limits).await?)
+        });
+        Ok(Response::new(self.whole(&view.await?).await))
+    }
+}
+
+/// The message of a run, without its specification.
+#[must_use]
+pub fn run(view: &RunView) -> v1::Run {
+    let row = &view.row;
+    let (fitness, agent) = row.best.unzip();
+    v1::Run {
+        id: convert::bytes(row.id.as_bytes()),
+        name: row.name.clone(),
+        session_id: convert::bytes(row.session.as_bytes()),
+        state: row.state.as_str().to_owned(),
+        reason: row.reason.clone(),
+        generation: row.generation,
+        agents: row.agents,
+        failed: row.failed,
+        best: fitness.map(|fitness| row.shown(fitness)),
+        best_agent: agent.map(|agent| convert::bytes(agent.as_bytes())).unwrap_or_default(),
+        seed: row.seed,
+        started_ms: row.started_ms,
+        elapsed_ms: row.elapsed_ms,
+        objective: row.objective.clone(),
+        spec_toml: String::new(),
+        waiting: view.waiting.clone().unwrap_or_default(),
+        maximize: row.maximize(),
+    }
+}
+
+impl Service {
+    /// The message of a run, with its specification.
+    async fn whole(&self, view: &RunView) -> v1::Run {
+        let spec = self.0.manager.spec(view.row.id).await;
+        if let Err(error) = &spec {
+            // Its counts and scores are of use without it.
+            tracing::warn!(run = %view.row.id, %error, "its specification can't be read");
+        }
+        v1::Run { spec_toml: spec.unwrap_or_default(), ..run(view) }
+    }
+}
+
+impl Source for Context {
+    type State = RunView;
+
+    async fn follow(&self, name: &str) -> Result<watch::Receiver<RunView>, Fault> {
+        self.ready().await?;
+        let id = self.registry.find_run(name).await?;
+        if let Some(states) = self.manager.watch(id) {
+            return Ok(states);
+        }
+        // At rest: it has one state, and nobody will change it.
+        let (_, states) = watch::channel(self.manager.show(id).await?);
+        Ok(states)
+    }
+
+    fn progress(view: &RunView) -> Progress {
+        Progress { run: Some(run(view)), rate: view.rate }
+    }
+}
