@@ -49,6 +49,11 @@ const BUCKETS: [f64; 12] =
 /// Runs `darwind` with this command line, the program's name first.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<_> = args.into_iter().collect();
+    // While there is one thread.
+    if let Some(code) = evaluator::sandbox::entry(args.get(1..).unwrap_or_default()) {
+        return code;
+    }
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) => {

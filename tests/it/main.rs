@@ -6,4 +6,3 @@ mod home;
 mod daemon;
 mod shell;
 mod basics;
-mod evolving;

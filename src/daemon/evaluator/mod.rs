@@ -1,18 +1,44 @@
 //! Evaluates agents: built-in functions inline, programs in a sandbox.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::OnceCell;
 
 use crate::domain::{
     evaluation::{Evaluation, Isolation},
     genome::{Genome, Space},
-    suite::{Bundle, Method, Suite},
+    suite::{Bundle, Limits, Method, Suite},
 };
 
-use self::{builtin::Builtin, error::EvaluatorError};
+use self::{
+    builtin::Builtin,
+    cgroup::Homes,
+    error::EvaluatorError,
+    outcome::Rules,
+    plan::Task,
+    pool::{Directory, Pool},
+    python::Interpreter,
+    worker::Recipe,
+};
 
 pub mod error;
-pub mod score;
+mod score;
+mod metrics;
 mod builtin;
+mod frame;
+mod cgroup;
+mod plan;
+mod python;
+mod outcome;
+pub mod sandbox;
+mod worker;
+mod pool;
 
 /// What the evaluator needs to know of its machine.
 #[derive(Debug, Clone)]
@@ -76,13 +102,38 @@ pub struct Layer {
 #[derive(Debug, Clone)]
 pub struct Evaluator {
     config: Arc<EvaluatorConfig>,
+    homes: Homes,
+    interpreter: Arc<OnceCell<Interpreter>>,
 }
 
+/// The layers of a sandbox that a full one must have, in the order of their setting up.
+const LAYERS: [(&str, &str); 6] = [
+    ("namespaces", "user, mount, pid, network, ipc, uts and cgroup namespaces"),
+    ("own user", "a user without rights outside"),
+    ("mounts", "a read-only view by pivot_root, and a sized tmpfs"),
+    ("resource limits", "limits of each process"),
+    ("privileges", "no capabilities, and none to be had"),
+    ("system call filter", "seccomp"),
+];
+
+/// The metrics that `OpenEvolve` does not count in the mean by default: they describe a
+/// program, and do not score it.
+const FEATURES: [&str; 2] = ["complexity", "diversity"];
+
 impl Evaluator {
-    /// An evaluator for this machine.
+    /// An evaluator for this machine. Clears away what an earlier one left in the scratch
+    /// directory.
     #[must_use]
     pub fn new(config: EvaluatorConfig) -> Self {
-        Self { config: Arc::new(config) }
+        for entry in std::fs::read_dir(&config.scratch).into_iter().flatten().flatten() {
+            let left = entry.file_name();
+            let left = left.to_str().and_then(|name| name.split_once('-')).map(|(kind, _)| kind);
+            if matches!(left, Some("suite" | "room")) && !is_alive(&entry.file_name()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let interpreter = Arc::new(OnceCell::new());
+        Self { config: Arc::new(config), homes: Homes::find(), interpreter }
     }
 
     /// Makes `suite` ready for genomes of `space`, on at most `workers` processes at once.
@@ -97,23 +148,135 @@ impl Evaluator {
         profile: Profile,
         workers: usize,
     ) -> Result<Bench, EvaluatorError> {
-        match &suite.method {
+        let objectives = suite.objectives();
+        let (task, interpreter, features, program) = match &suite.method {
             Method::Builtin { function, dimensions } => {
-                let builtin =
-                    Builtin::new(&suite.name, function, *dimensions, &space, suite.objectives())?;
-                Ok(Bench { kind: Kind::Inline(builtin) })
+                let builtin = Builtin::new(&suite.name, function, *dimensions, &space, objectives)?;
+                return Ok(Bench { kind: Kind::Inline(builtin) });
             }
-            Method::Command { .. } | Method::Python { .. } => Err(EvaluatorError::Suite {
-                suite: suite.name.clone(),
-                reason: format!(
-                    "suites that run programs come with the sandbox ({profile:?}, {workers} \
-                     workers, {} files, {})",
-                    bundle.len(),
-                    self.config.helper.display()
-                ),
-            }),
+            Method::Command { argv } => {
+                if argv.is_empty() {
+                    let reason = "argv is empty; name the program to run".to_owned();
+                    return Err(EvaluatorError::Suite { suite: suite.name.clone(), reason });
+                }
+                // Most such programs want Python; those that do not, do without.
+                let interpreter = self.interpreter().await.ok();
+                let bin = interpreter.and_then(|found| found.executable.parent());
+                let bin = bin.map(std::path::Path::to_owned);
+                (Task::Command { argv: argv.clone(), bin }, interpreter, None, None)
+            }
+            Method::Python { evaluator, program, cascade, cascade_thresholds } => {
+                let found = self.interpreter().await?;
+                let task = Task::Python {
+                    python: found.executable.clone(),
+                    path: found.path.clone(),
+                    evaluator: evaluator.clone(),
+                    cascade: *cascade,
+                    thresholds: cascade_thresholds.clone(),
+                };
+                let features = FEATURES.map(str::to_owned).to_vec();
+                (task, Some(found), Some(features), program.clone())
+            }
+        };
+        let directory = self.suite_directory(bundle).await?;
+        let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
+        let rules = Rules {
+            objectives,
+            limits: suite.limits.clone(),
+            features,
+            staged: false,
+            isolation: profile.isolation(),
+        };
+        let pool = Pool::open(recipe, task, rules, space, program, workers, directory).await?;
+        Ok(Bench { kind: Kind::Pool(Box::new(pool)) })
+    }
+
+    /// The layers of the sandbox, and which of them this machine has.
+    pub async fn layers(&self) -> Vec<Layer> {
+        let start = async {
+            let directory = self.suite_directory(&Bundle::new()).await?;
+            let suite = Suite {
+                name: "probe".to_owned(),
+                objectives: Vec::new(),
+                method: Method::Command { argv: Vec::new() },
+                limits: Limits::default(),
+            };
+            let interpreter = self.interpreter().await.ok();
+            let recipe = self.recipe(&suite, interpreter, Profile::Full, directory.0.clone());
+            recipe.start(Task::Probe).await?.end().await;
+            Ok::<_, EvaluatorError>(())
+        };
+        let fault = start.await.err();
+        let at = fault.as_ref().map(|fault| match fault {
+            EvaluatorError::Sandbox { layer, .. } => {
+                LAYERS.iter().position(|(name, _)| name == layer).unwrap_or(0)
+            }
+            _ => 0,
+        });
+        let mandatory = LAYERS.iter().enumerate().map(|(i, (name, what))| Layer {
+            name,
+            mandatory: true,
+            state: match (at, &fault) {
+                (Some(at), Some(fault)) if i == at => Err(fault.to_string()),
+                (Some(at), _) if i > at => Err("not reached".to_owned()),
+                _ => Ok((*what).to_owned()),
+            },
+        });
+        let [memory, processes] = self.homes.describe();
+        let without = "no control group can be made here: each process is limited by itself, and \
+                       a watcher adds up memory; delegate one (systemd: Delegate=yes)";
+        let optional =
+            [("memory limit", memory), ("process limit", processes)].map(|(name, found)| Layer {
+                name,
+                mandatory: false,
+                state: found.ok_or_else(|| without.to_owned()),
+            });
+        mandatory.chain(optional).collect()
+    }
+
+    /// The interpreter; asked for once.
+    async fn interpreter(&self) -> Result<&Interpreter, EvaluatorError> {
+        let scratch = self.config.scratch.as_path();
+        self.interpreter
+            .get_or_try_init(|| async { python::find(&self.config.python, &[scratch]).await })
+            .await
+    }
+
+    async fn suite_directory(&self, bundle: &Bundle) -> Result<Directory, EvaluatorError> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = self.config.scratch.join(format!("suite-{}-{count}", std::process::id()));
+        let bundle = bundle.clone();
+        let written = tokio::task::spawn_blocking(move || Directory::write(path, &bundle)).await;
+        written.map_err(std::io::Error::other).and_then(|result| result).map_err(|error| {
+            EvaluatorError::Machine { what: "write the suite's files", reason: error.to_string() }
+        })
+    }
+
+    fn recipe(
+        &self,
+        suite: &Suite,
+        interpreter: Option<&Interpreter>,
+        profile: Profile,
+        suite_dir: PathBuf,
+    ) -> Recipe {
+        Recipe {
+            suite: suite.name.clone(),
+            helper: self.config.helper.clone(),
+            homes: self.homes.clone(),
+            scratch: self.config.scratch.clone(),
+            reduced: profile == Profile::Reduced,
+            binds: interpreter.map(|found| found.binds.clone()).unwrap_or_default(),
+            suite_dir,
+            limits: suite.limits.clone(),
         }
     }
+}
+
+/// Whether the process in a name like `suite-PID-1` is there.
+fn is_alive(name: &std::ffi::OsStr) -> bool {
+    let pid = name.to_str().and_then(|name| name.split('-').nth(1)?.parse::<u32>().ok());
+    pid.is_some_and(|pid| std::path::Path::new("/proc").join(pid.to_string()).exists())
 }
 
 /// A suite made ready.
@@ -125,6 +288,7 @@ pub struct Bench {
 #[derive(Debug)]
 enum Kind {
     Inline(Builtin),
+    Pool(Box<Pool>),
 }
 
 impl Bench {
@@ -139,6 +303,7 @@ impl Bench {
     pub fn evaluate_now(&self, genome: &Genome) -> Option<Evaluation> {
         match &self.kind {
             Kind::Inline(builtin) => Some(builtin.evaluate(genome)),
+            Kind::Pool(_) => None,
         }
     }
 
@@ -150,12 +315,16 @@ impl Bench {
     /// If the machine or the suite's own program fails; a fault of the agent is an
     /// evaluation without scores.
     pub async fn evaluate(&self, genome: &Genome, seed: u64) -> Result<Evaluation, EvaluatorError> {
-        let _ = seed;
         match &self.kind {
             Kind::Inline(builtin) => Ok(builtin.evaluate(genome)),
+            Kind::Pool(pool) => pool.evaluate(genome, seed).await,
         }
     }
 
     /// Ends all workers and waits until nothing of them is left.
-    pub async fn close(self) {}
+    pub async fn close(self) {
+        if let Kind::Pool(pool) = self.kind {
+            pool.close().await;
+        }
+    }
 }

@@ -23,8 +23,6 @@ mod fixture;
 mod test_writing;
 #[cfg(test)]
 mod test_reading;
-#[cfg(test)]
-mod test_damage;
 
 use std::{
     collections::HashMap,

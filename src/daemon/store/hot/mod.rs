@@ -1,8 +1,6 @@
 //! The hot tier: volatile state, fast. Nothing in it is needed to recover.
 
 pub mod memory;
-#[cfg(test)]
-mod conformance;
 
 use std::sync::Arc;
 

@@ -35,9 +35,8 @@ pub struct SqliteWarm {
 
 struct Shared {
     path: Option<PathBuf>,
-    // Closed before the writer: the last to close moves the log into the file, and must write.
-    idle: Mutex<Vec<Connection>>,
     writer: Mutex<Writer>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 struct Writer {

@@ -1,0 +1,172 @@
+//! What the daemon tells a sandbox, and what it hears back.
+
+use std::{io, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::Group;
+use crate::domain::suite::Limits;
+
+/// The user that code runs as inside the sandbox; it owns nothing but its own files.
+pub const USER: u32 = 1000;
+
+/// The longest plan, in bytes.
+pub const MAX_PLAN: usize = 1 << 20;
+
+/// How to build a sandbox and what to start in it: the first message.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Whether to do without what is missing.
+    pub reduced: bool,
+    /// Directories of the interpreter outside the system's own: at the same path inside, read-only.
+    pub binds: Vec<PathBuf>,
+    /// The suite's directory, read-only inside.
+    pub suite: PathBuf,
+    /// A directory for this worker alone, used where there are no mount namespaces.
+    pub room: PathBuf,
+    /// The control groups to make for it.
+    pub group: Group,
+    /// What one evaluation may use.
+    pub limits: Limits,
+    /// What to start.
+    pub task: Task,
+}
+
+/// What to start in a sandbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Task {
+    /// Nothing: to see whether the sandbox can be built.
+    Probe,
+    /// The warm Python harness.
+    Python {
+        /// The interpreter's executable.
+        python: PathBuf,
+        /// Where it looks for modules.
+        path: Vec<String>,
+        /// The evaluator, relative to the suite's directory.
+        evaluator: String,
+        /// Whether to run stages where the evaluator defines them.
+        cascade: bool,
+        /// What a stage must score for the next to run.
+        thresholds: Vec<f64>,
+    },
+    /// A program per candidate.
+    Command {
+        /// The program and its arguments.
+        argv: Vec<String>,
+        /// The directory of the interpreter, first on the path.
+        bin: Option<PathBuf>,
+    },
+}
+
+/// How a sandbox started: its first message.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// It takes requests now.
+    Ready {
+        /// The most stages that one evaluation has.
+        stages: u32,
+        /// Whether it is run in stages, be it only one.
+        staged: bool,
+    },
+    /// The suite's own program does not load.
+    Import(String),
+    /// A layer is missing.
+    Fault(Fault),
+}
+
+/// A layer of the sandbox that could not be set up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The layer.
+    pub layer: String,
+    /// What the system said.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Fault {
+    /// That `layer` failed with `error`.
+    #[must_use]
+    pub fn new(layer: &str, error: &io::Error) -> Self {
+        let hint = match layer {
+            "namespaces" | "own user" | "mounts" => {
+                "allow unprivileged user namespaces (sysctl user.max_user_namespaces, \
+                 kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; \
+                 in a container --security-opt seccomp=unconfined), or use --sandbox=reduced"
+            }
+            "system call filter" => {
+                "use a kernel with CONFIG_SECCOMP_FILTER, or use --sandbox=reduced"
+            }
+            _ => "see `darwin doctor`, or use --sandbox=reduced",
+        };
+        Self { layer: layer.to_owned(), reason: error.to_string(), hint: hint.to_owned() }
+    }
+}
+
+/// An agent to evaluate. The body holds the files' contents, one after another.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// Its files.
+    pub files: Vec<Item>,
+    /// The path to hand to a Python evaluator, relative to the agent's directory; empty: the
+    /// directory itself.
+    pub program: String,
+    /// The seed for the evaluator.
+    pub seed: u64,
+}
+
+/// A file of an agent.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Item {
+    /// Its relative path.
+    pub path: String,
+    /// Its length in bytes.
+    pub size: usize,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// How one evaluation ended. The body holds the records, the standard output and the
+/// standard error, one after another.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Reply {
+    /// The wait status of the evaluating process: an exit status, or a signal.
+    pub status: Status,
+    /// Whether it was killed because its time was over.
+    pub timed_out: bool,
+    /// Whether it was killed because it reported more than it may.
+    pub flooded: bool,
+    /// Elapsed time, in microseconds.
+    pub wall_us: u64,
+    /// Processor time, in microseconds.
+    pub cpu_us: u64,
+    /// The largest resident memory of one process, in bytes.
+    pub max_rss: u64,
+    /// The length of the records.
+    pub records: usize,
+    /// The length of what is kept of the standard output.
+    pub stdout: usize,
+    /// The length of what is kept of the standard error.
+    pub stderr: usize,
+    /// Whether some of the standard output was dropped.
+    pub stdout_cut: bool,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self::Exited(0)
+    }
+}

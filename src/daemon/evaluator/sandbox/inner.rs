@@ -1,0 +1,213 @@
+//! The first process inside: builds the view, gives up what it has, becomes the harness.
+
+use std::{
+    convert::Infallible,
+    ffi::OsString,
+    fs, io,
+    os::{
+        fd::AsFd as _,
+        unix::{
+            fs::{PermissionsExt as _, chown},
+            net::UnixStream,
+            process::CommandExt as _,
+        },
+    },
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::json;
+
+use super::{
+    command::{self, Place},
+    confine,
+    filter::{self, For},
+    process, tell, view,
+};
+use crate::daemon::evaluator::plan::{Fault, Plan, Start, Task, USER};
+
+const HARNESS: &str = include_str!("../harness.py");
+const RESULT: &str = include_str!("../evaluation_result.py");
+/// Where programs are found inside.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Held by our own files: which descriptor the harness has its socket at.
+const CONTROL: i32 = 3;
+
+/// Becomes the harness; `user` is who to become where there are no namespaces.
+/// Returns only if it cannot.
+pub fn become_inner(plan: &Plan, control: &UnixStream, user: Option<u32>, spaces: bool) -> Fault {
+    match prepare(plan, control, user, spaces) {
+        Ok(never) => match never {},
+        Err(fault) => fault,
+    }
+}
+
+fn prepare(
+    plan: &Plan,
+    control: &UnixStream,
+    user: Option<u32>,
+    spaces: bool,
+) -> Result<Infallible, Fault> {
+    let layer = |name: &'static str| move |error: io::Error| Fault::new(name, &error);
+    let program = filter::program(For::Candidate).map_err(layer("system call filter"))?;
+    let steps = filter::bytes(&program);
+    let inside = if spaces {
+        Inside { ours: view::OURS.into(), suite: view::SUITE.into(), tmp: view::TMP.into() }
+    } else {
+        let (ours, tmp) = (plan.room.join("ours"), plan.room.join("tmp"));
+        Inside { ours, suite: plan.suite.clone(), tmp }
+    };
+    let task = task(plan, &inside, spaces);
+    let files: [(&str, &[u8]); 4] = [
+        ("harness.py", HARNESS.as_bytes()),
+        ("evaluation_result.py", RESULT.as_bytes()),
+        ("task.json", task.as_bytes()),
+        ("filter", &steps),
+    ];
+    if spaces {
+        process::name_host("darwin");
+        let parts = view::Parts::open(&plan.binds, &plan.suite).map_err(layer("mounts"))?;
+        confine::become_user(USER).map_err(layer("own user"))?;
+        let options = view::tmp_options(plan.limits.disk_mib);
+        parts.enter(&files, &options).map_err(layer("mounts"))?;
+    } else {
+        room(plan, &inside, &files, user).map_err(layer("scratch directory"))?;
+        if let Some(user) = user {
+            confine::become_user(user).map_err(layer("own user"))?;
+        }
+    }
+    confine::die_with_parent().map_err(layer("parent's death"))?;
+    let own = if matches!(plan.task, Task::Command { .. }) { 2 } else { 1 };
+    confine::limit(&plan.limits, &plan.group, own).map_err(layer("resource limits"))?;
+    if spaces {
+        confine::keep_only_namespaces().map_err(layer("privileges"))?;
+    } else {
+        confine::drop_privileges().map_err(layer("privileges"))?;
+    }
+    let outer = filter::program(For::Harness).map_err(layer("system call filter"))?;
+    seccompiler::apply_filter(&outer)
+        .map_err(|error| Fault::new("system call filter", &io::Error::other(error)))?;
+    match &plan.task {
+        Task::Probe => {
+            tell(control, &Start::Ready { stages: 0, staged: false });
+            std::process::exit(0);
+        }
+        Task::Python { python, .. } => {
+            let error = become_python(python, &inside, control);
+            Err(Fault::new("the interpreter's start", &error))
+        }
+        Task::Command { argv, bin } => {
+            let place = Place {
+                argv,
+                suite: &inside.suite,
+                tmp: &inside.tmp,
+                environment: environment(&inside.tmp, bin.as_deref()),
+                filter: &program,
+                limits: &plan.limits,
+                namespaces: spaces,
+            };
+            tell(control, &Start::Ready { stages: 1, staged: false });
+            command::serve(&place, control);
+            std::process::exit(0);
+        }
+    }
+}
+
+/// Where things are, seen from inside.
+struct Inside {
+    ours: PathBuf,
+    suite: PathBuf,
+    tmp: PathBuf,
+}
+
+fn task(plan: &Plan, inside: &Inside, spaces: bool) -> String {
+    let Task::Python { path, evaluator, cascade, thresholds, .. } = &plan.task else {
+        return String::new();
+    };
+    json!({
+        "suite": inside.suite,
+        "tmp": inside.tmp,
+        "path": path,
+        "evaluator": evaluator,
+        "cascade": cascade,
+        "thresholds": thresholds,
+        "time": plan.limits.time,
+        "output": plan.limits.output_kib.saturating_mul(1 << 10),
+        "namespaces": spaces,
+        "tmp_options": view::tmp_options(plan.limits.disk_mib),
+    })
+    .to_string()
+}
+
+/// Without mount namespaces: a directory outside takes the place of the tmpfs.
+fn room(
+    plan: &Plan,
+    inside: &Inside,
+    files: &[(&str, &[u8])],
+    user: Option<u32>,
+) -> io::Result<()> {
+    for dir in [&plan.room, &inside.ours, &inside.tmp] {
+        fs::create_dir_all(dir)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
+    }
+    for (name, content) in files {
+        fs::write(inside.ours.join(name), content)?;
+    }
+    if let Some(user) = user {
+        chown(&inside.tmp, Some(user), Some(user))?;
+    }
+    Ok(())
+}
+
+fn environment(tmp: &Path, bin: Option<&Path>) -> Vec<(&'static str, OsString)> {
+    let mut path = OsString::new();
+    if let Some(bin) = bin {
+        path.push(bin);
+        path.push(":");
+    }
+    path.push(PATH);
+    let mut list: Vec<(&str, OsString)> = vec![
+        ("PATH", path),
+        ("HOME", tmp.into()),
+        ("TMPDIR", tmp.into()),
+        ("MPLCONFIGDIR", tmp.into()),
+    ];
+    list.extend(
+        [
+            ("LANG", "C.UTF-8"),
+            ("ENABLE_ARTIFACTS", "true"),
+            // A worker has one processor's share: more threads would only wait for each other.
+            ("OMP_NUM_THREADS", "1"),
+            ("OPENBLAS_NUM_THREADS", "1"),
+            ("MKL_NUM_THREADS", "1"),
+            ("MPLBACKEND", "Agg"),
+            // The order of sets is the same each time.
+            ("PYTHONHASHSEED", "0"),
+            ("PYTHONUTF8", "1"),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+        ]
+        .map(|(name, value)| (name, value.into())),
+    );
+    list
+}
+
+/// Replaces this process by the interpreter. Returns only if it cannot.
+fn become_python(python: &Path, inside: &Inside, control: &UnixStream) -> io::Error {
+    let start = || -> io::Result<Infallible> {
+        let held = control.as_fd().try_clone_to_owned()?;
+        // SAFETY: no object owns descriptor 3 here: all from there on were closed at the
+        // start, and what was opened since is closed on exec.
+        unsafe { process::place(&held, CONTROL)? };
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        // SAFETY: descriptor 0 is the socket, which lives on as 3; its owner never returns.
+        unsafe { process::place(&null, 0)? };
+        let mut command = Command::new(python);
+        command.arg("-s").arg("-B").arg(inside.ours.join("harness.py"));
+        command.env_clear().envs(environment(&inside.tmp, python.parent()));
+        Err(command.exec())
+    };
+    match start() {
+        Ok(never) => match never {},
+        Err(error) => io::Error::new(error.kind(), format!("{}: {error}", python.display())),
+    }
+}

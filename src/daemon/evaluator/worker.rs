@@ -1,0 +1,250 @@
+//! A sandbox as the daemon holds it: started, asked, ended.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::Stdio,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    process::{Child, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    cgroup::{Group, Hits, Homes},
+    error::EvaluatorError,
+    frame,
+    plan::{Plan, Reply, Start, Task},
+    sandbox::ARGUMENT,
+};
+use crate::domain::suite::Limits;
+
+/// How long a sandbox may take to start, the import of its evaluator included.
+const STARTING: Duration = Duration::from_secs(120);
+/// How much later than a candidate's deadline its harness may answer before all is killed.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long the keeper may take to clear up.
+const CLEARING: Duration = Duration::from_secs(5);
+/// What is kept of what a harness says while it starts, in bytes.
+const KEPT_WORDS: usize = 4096;
+
+/// What all sandboxes of a bench have in common.
+#[derive(Debug)]
+pub struct Recipe {
+    /// The suite's name, for errors.
+    pub suite: String,
+    /// The program that becomes the sandbox.
+    pub helper: PathBuf,
+    /// Where groups can be made.
+    pub homes: Homes,
+    /// Where directories can be made.
+    pub scratch: PathBuf,
+    /// Whether to do without what is missing.
+    pub reduced: bool,
+    /// Directories of the interpreter.
+    pub binds: Vec<PathBuf>,
+    /// The suite's directory.
+    pub suite_dir: PathBuf,
+    /// What one evaluation may use.
+    pub limits: Limits,
+}
+
+/// A running sandbox.
+#[derive(Debug)]
+pub struct Worker {
+    keeper: Child,
+    socket: UnixStream,
+    group: Held,
+    seen: Hits,
+    words: JoinHandle<Vec<u8>>,
+    /// The most time that one evaluation may take.
+    patience: Duration,
+    most: usize,
+    /// Whether the evaluator works in stages.
+    pub staged: bool,
+    /// Evaluations so far.
+    pub uses: u32,
+}
+
+/// Control groups that go with their owner, if nothing is in them by then; else the keeper
+/// removes them.
+#[derive(Debug)]
+struct Held(Group);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.try_remove();
+    }
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub enum Silence {
+    /// The sandbox ended, or said what makes no sense.
+    Gone,
+    /// The harness outlived its candidate's time.
+    Late,
+}
+
+impl Recipe {
+    /// Starts a sandbox and waits until it is ready.
+    ///
+    /// # Errors
+    /// If a layer is missing, the suite's program does not load, or the machine refuses.
+    pub async fn start(&self, task: Task) -> Result<Worker, EvaluatorError> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+        let machine = |what| {
+            move |error: io::Error| EvaluatorError::Machine { what, reason: error.to_string() }
+        };
+        let group = self.homes.group(&name);
+        let plan = Plan {
+            reduced: self.reduced,
+            binds: self.binds.clone(),
+            suite: self.suite_dir.clone(),
+            room: self.scratch.join(format!("room-{}-{name}", std::process::id())),
+            group: group.clone(),
+            limits: self.limits.clone(),
+            task,
+        };
+        let plan = frame::encode(&plan, &[]).map_err(machine("be described"))?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(machine("start"))?;
+        ours.set_nonblocking(true).map_err(machine("start"))?;
+        let socket = UnixStream::from_std(ours).map_err(machine("start"))?;
+        let mut keeper = Command::new(&self.helper)
+            .arg(ARGUMENT)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(machine("start"))?;
+        let words = tokio::spawn(listen(keeper.stderr.take()));
+        let kib = usize::try_from(self.limits.output_kib).unwrap_or(usize::MAX >> 16);
+        let mut worker = Worker {
+            keeper,
+            socket,
+            group: Held(group),
+            seen: Hits::default(),
+            words,
+            patience: Duration::ZERO,
+            most: (8 << 20) + (kib << 12),
+            staged: false,
+            uses: 0,
+        };
+        let start = timeout(STARTING, worker.hear(&plan)).await;
+        let refused = match start {
+            Ok(Ok(Start::Ready { stages, staged })) => {
+                let time = Duration::try_from_secs_f64(self.limits.time).unwrap_or(Duration::MAX);
+                worker.patience = time.saturating_mul(stages.max(1)).saturating_add(GRACE);
+                worker.staged = staged;
+                return Ok(worker);
+            }
+            Ok(Ok(Start::Import(reason))) => self.import(short(&reason)),
+            Ok(Ok(Start::Fault(fault))) => EvaluatorError::Sandbox {
+                layer: fault.layer,
+                reason: fault.reason,
+                hint: fault.hint,
+            },
+            Ok(Err(error)) => {
+                let said = worker.end().await;
+                let words = short(&String::from_utf8_lossy(&said.0));
+                return Err(match (said.1.memory > 0, words.is_empty()) {
+                    (true, _) => self.import(format!(
+                        "it wants more than the {} MiB of limits.memory_mib",
+                        self.limits.memory_mib
+                    )),
+                    (false, true) => self.import(format!("it ended while it started ({error})")),
+                    (false, false) => self.import(words),
+                });
+            }
+            Err(_) => self.import(format!("it is not ready after {} s", STARTING.as_secs())),
+        };
+        worker.end().await;
+        Err(refused)
+    }
+
+    fn import(&self, reason: String) -> EvaluatorError {
+        EvaluatorError::Import { suite: self.suite.clone(), reason }
+    }
+}
+
+impl Worker {
+    async fn hear(&mut self, plan: &[u8]) -> io::Result<Start> {
+        self.socket.write_all(plan).await?;
+        frame::receive(&mut self.socket, 1 << 20).await?.header()
+    }
+
+    /// Sends a request and waits for its answer, as long as that may take.
+    ///
+    /// # Errors
+    /// If none came; the worker is of no use then.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<(Reply, Vec<u8>), Silence> {
+        self.uses += 1;
+        let gone = |_: io::Error| Silence::Gone;
+        timeout(STARTING, self.socket.write_all(request))
+            .await
+            .map_err(|_| Silence::Gone)?
+            .map_err(gone)?;
+        let frame = timeout(self.patience, frame::receive(&mut self.socket, self.most))
+            .await
+            .map_err(|_| Silence::Late)?
+            .map_err(gone)?;
+        Ok((frame.header().map_err(gone)?, frame.body))
+    }
+
+    /// The limits hit since this was asked last.
+    pub fn hits(&mut self) -> Hits {
+        let now = self.group.0.hits();
+        let new = Hits {
+            memory: now.memory.saturating_sub(self.seen.memory),
+            processes: now.processes.saturating_sub(self.seen.processes),
+        };
+        self.seen = now;
+        new
+    }
+
+    /// Kills all that is in it and waits until nothing is left. What it said while it
+    /// started, and the limits it hit.
+    pub async fn end(mut self) -> (Vec<u8>, Hits) {
+        let hits = self.hits();
+        // The keeper sees the end of its socket, and the end of the keeper is the end of all.
+        drop(self.socket);
+        if timeout(CLEARING, self.keeper.wait()).await.is_err() {
+            let _ = self.keeper.kill().await;
+        }
+        let group = self.group;
+        let _ = tokio::task::spawn_blocking(move || group.0.remove()).await;
+        (self.words.await.unwrap_or_default(), hits)
+    }
+}
+
+/// Reads all, keeps the end.
+async fn listen(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let (mut kept, mut chunk) = (Vec::new(), [0; 4096]);
+    let Some(mut from) = from else { return kept };
+    while let Ok(read @ 1..) = from.read(&mut chunk).await {
+        kept.extend_from_slice(&chunk[..read]);
+        let over = kept.len().saturating_sub(KEPT_WORDS);
+        kept.drain(..over);
+    }
+    kept
+}
+
+/// The end of a traceback or complaint: its last lines, for a sentence.
+fn short(text: &str) -> String {
+    const LINES: usize = 4;
+    let lines: Vec<_> =
+        text.trim().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    let clean = |c: char| if c.is_control() { '�' } else { c };
+    last.join(" / ").chars().map(clean).take(1000).collect()
+}

@@ -1,0 +1,144 @@
+//! Machines that have less: an ordinary user, no namespaces, no control groups.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use darwin::{
+    code::Code,
+    domain::{
+        evaluation::{FailureKind, Isolation},
+        suite::Limits,
+    },
+};
+
+use super::*;
+
+const NOBODY: u32 = 65_534;
+
+/// A program that starts `darwind` as an ordinary user, and where `namespaces` is false with
+/// a filter that refuses new user namespaces.
+fn helper(dir: &Path, namespaces: bool) -> PathBuf {
+    let path = dir.join("helper");
+    let text = format!(
+        "#!/usr/bin/env -S python3 -I
+import ctypes, os, sys
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+    os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+if not {}:
+    # load the call's number; if it is clone, load its flags; if CLONE_NEWUSER is set: EPERM
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 3, {clone}), (0x20, 0, 0, 16), (0x45, 0, 1, 0x10000000),
+             (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)]
+    code = b''.join(c.to_bytes(2, 'little') + bytes([t, f]) + k.to_bytes(4, 'little')
+                    for c, t, f, k in steps)
+    class Filter(ctypes.Structure):
+        _fields_ = [('n', ctypes.c_ushort), ('steps', ctypes.c_char_p)]
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    assert libc.prctl(22, 2, ctypes.byref(Filter(len(steps), code)), 0, 0) == 0
+os.execv({DARWIND:?}, [{DARWIND:?}] + sys.argv[1:])
+",
+        if namespaces { "True" } else { "False" },
+        clone = if cfg!(target_arch = "aarch64") { 220 } else { 56 },
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// A world in which sandboxes are started by such a helper.
+fn lesser(namespaces: bool) -> (World, TempDir) {
+    let dir = TempDir::new().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Nobody can reach an interpreter in somebody's home.
+    let world = World::with("/usr/bin/python3", &helper(dir.path(), namespaces));
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(world.scratch.path(), open).unwrap();
+    (world, dir)
+}
+
+#[tokio::test]
+async fn an_ordinary_user_has_the_full_sandbox() {
+    let (world, _dir) = lesser(true);
+    let small = Limits { time: 2.0, memory_mib: 128, processes: 16, ..limits() };
+    let bench = world.open(&python(small), &[("evaluator.py", RUN)]).await.unwrap();
+    let run = async |text: &str| bench.evaluate(&program(text), 0).await.unwrap();
+    let fine = run("import os; score = os.getuid()").await;
+    assert_eq!((fine.scores, fine.isolation), (Ok(vec![1000.0]), Isolation::Full));
+    assert_failed(run("while True: pass").await, FailureKind::TimedOut, "2 s");
+    // No control group is his: the watcher and the limits of each process stand in.
+    let failed = failure(run("a = bytearray(1 << 30)").await);
+    assert!(failed.kind == FailureKind::OverLimit, "{failed:?}");
+    let many = "
+import os, time
+for i in range(6):
+    if os.fork() == 0:
+        a = bytearray(50 << 20)
+        a[::4096] = b'x' * len(a[::4096])
+        time.sleep(9)
+os._exit(os.wait()[1] & 127)";
+    let failed = failure(run(many).await);
+    assert!(failed.kind == FailureKind::Crashed, "{failed:?}");
+    let bomb = "import os\nwhile os.fork() >= 0: pass";
+    let failed = failure(run(bomb).await);
+    assert!(failed.reason.contains("BlockingIOError"), "{failed:?}");
+    assert_eq!(run("score = 2").await.scores, Ok(vec![2.0]));
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn without_namespaces_a_full_sandbox_is_refused_and_a_reduced_one_is_stamped() {
+    let (world, _dir) = lesser(false);
+    let files = [("evaluator.py", RUN)];
+    let suite = python(Limits { time: 1.0, ..limits() });
+    let error = world.open(&suite, &files).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), Code::Sandbox);
+    assert!(error.to_string().contains("namespaces") && error.to_string().contains("reduced"));
+    let layers = world.evaluator.layers().await;
+    assert!(layers[0].mandatory && layers[0].state.is_err(), "{layers:?}");
+
+    let space = Arc::new(Space::default());
+    let bench =
+        world.evaluator.open(&suite, &bundle(&files), space, Profile::Reduced, 1).await.unwrap();
+    let run = async |text: &str| bench.evaluate(&program(text), 0).await.unwrap();
+    let fine = run("score = 3\nopen('x', 'w').write('y')").await;
+    assert_eq!((fine.scores, fine.isolation), (Ok(vec![3.0]), Isolation::Reduced));
+    // What it leaves running dies with it, and cannot look into the harness meanwhile.
+    let escape = "
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0: os.execvp('sleep', ['sleep', '5678'])
+    os._exit(0)
+try:
+    open('/proc/%d/mem' % os.getppid(), 'r+b').close()
+    score = 0
+except OSError:
+    score = 1";
+    assert_eq!(run(escape).await.scores, Ok(vec![1.0]));
+    assert_failed(run(&format!("{escape}\ntime.sleep(9)")).await, FailureKind::TimedOut, "1 s");
+    let script = "sleep 5678 & setsid sleep 5678 & echo '{\"score\": 1}'";
+    let shell = Suite {
+        objectives: vec![objective("score")],
+        method: Method::Command { argv: ["sh", "-c", script].map(str::to_owned).to_vec() },
+        ..suite
+    };
+    let space = Arc::new(Space::default());
+    let command =
+        world.evaluator.open(&shell, &Bundle::new(), space, Profile::Reduced, 1).await.unwrap();
+    assert_eq!(command.evaluate(&program(""), 0).await.unwrap().scores, Ok(vec![1.0]));
+    assert!(!processes().iter().any(|(pid, _)| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("5678"))
+    }));
+    command.close().await;
+    bench.close().await;
+    assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn this_machine_has_every_mandatory_layer() {
+    let layers = World::new().evaluator.layers().await;
+    let missing: Vec<_> =
+        layers.iter().filter(|layer| layer.mandatory && layer.state.is_err()).collect();
+    assert!(missing.is_empty() && layers.len() == 8, "{missing:?}");
+}
