@@ -172,6 +172,14 @@ pub enum Operator {
         #[serde(default)]
         best: bool,
     },
+    /// Children drawn from a normal distribution that learns its mean, scale and shape from
+    /// the ranking of each generation (CMA-ES, Hansen and Ostermeier 2001). It stands alone,
+    /// and selection and elitism don't apply to it.
+    CmaEs {
+        /// The standard deviation that it starts with, in units of the parameter's range.
+        #[serde(default = "fifth")]
+        sigma: f64,
+    },
     /// Two parents, cut at one place: parameters, and the lines of text files.
     OnePoint,
     /// Two parents, cut at two places: parameters, and the lines of text files.

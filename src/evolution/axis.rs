@@ -152,6 +152,16 @@ impl Axis {
         }
     }
 
+    /// Where `value` lies between the bounds, from 0 to 1.
+    pub fn share(&self, value: f64) -> f64 {
+        if self.span() > 0.0 { (self.coordinate(value) - self.low) / self.span() } else { 0.5 }
+    }
+
+    /// The value that lies there; beyond a bound, the bound.
+    pub fn at_share(&self, share: f64) -> f64 {
+        self.value(self.low + share * self.span())
+    }
+
     /// How far `value` is from its lower and its upper bound, as shares of the range.
     pub fn room(&self, value: f64) -> (f64, f64) {
         let at = self.coordinate(value);

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 
 use super::{
+    covariance::Covariance,
     draw::{Draw, Source},
     error::EngineError,
     literal,
@@ -20,6 +21,9 @@ use super::{
     setup::{Proposal, Setup},
     splice,
 };
+
+/// How many parents of a child drawn by CMA-ES are named; about half of the mean's weight.
+const HEAVIEST: usize = 4;
 
 /// Makes children.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ pub(super) struct Breeder {
 pub(super) struct Parents<'a> {
     pub members: &'a [Member],
     pub picker: &'a Picker,
+    /// The distribution that CMA-ES draws from.
+    pub cloud: Option<&'a Covariance>,
     /// The best fitness of earlier generations.
     pub best: Option<f64>,
 }
@@ -83,6 +89,9 @@ impl Breeder {
         if slot == Slot::default() {
             return self.initial(slot);
         }
+        if let Some(cloud) = parents.cloud {
+            return self.drawn(slot, cloud, parents, &mut draw);
+        }
         let Some(operator) = self.plan.makers.pick(&mut draw).cloned() else {
             return self.founder(slot, parents.best, &mut draw);
         };
@@ -108,6 +117,35 @@ impl Breeder {
             genome.params = Arc::from(self.values.as_slice());
         }
         finish(slot, genome, &chosen, operators, parents, None)
+    }
+
+    /// The distribution that CMA-ES starts with, if that makes the children.
+    pub fn cloud(&self) -> Option<Covariance> {
+        let start = self.initial(Slot::default()).0.genome.params;
+        let (axes, population) = (&self.plan.axes, self.plan.population);
+        self.plan.cma.map(|sigma| Covariance::new(axes, &start, sigma, population))
+    }
+
+    /// The stream for what concerns a whole generation.
+    pub fn draw_for(&self, generation: u64) -> Draw {
+        self.source.at(Slot { generation, index: u32::MAX })
+    }
+
+    /// A child from the distribution. Its parents are those of the last generation that weigh
+    /// most in the mean.
+    fn drawn(
+        &mut self,
+        slot: Slot,
+        cloud: &Covariance,
+        parents: Parents,
+        draw: &mut Draw,
+    ) -> (Child, Proposal) {
+        cloud.child(&self.plan.axes, draw, &mut self.values);
+        let mut genome = self.initial.clone();
+        genome.params = Arc::from(self.values.as_slice());
+        let ranked = parents.picker.ranked();
+        let heaviest = if cloud.fresh() { 0 } else { ranked.len().min(HEAVIEST) };
+        finish(slot, genome, &ranked[..heaviest], vec!["cma-es"], parents, None)
     }
 
     /// The agent that the run starts from.

@@ -5,6 +5,7 @@ use crate::domain::id::Slot;
 
 use super::{
     breed::{Breeder, Parents},
+    covariance::{Covariance, Judged},
     population::{Child, Member, comparable},
     progress::Progress,
     select::Picker,
@@ -19,6 +20,8 @@ pub(super) struct Generational {
     /// By index; the fitness once told.
     pub children: Vec<Option<(Child, Option<f64>)>>,
     picker: Picker,
+    /// The distribution that CMA-ES draws this generation from.
+    pub cloud: Option<Covariance>,
     /// The best fitness of earlier generations.
     pub best_before: Option<f64>,
     /// The next index to hand out.
@@ -33,6 +36,7 @@ impl Generational {
             generation: 0,
             children: Vec::new(),
             picker,
+            cloud: breeder.cloud(),
             best_before: None,
             next: 0,
             told: 0,
@@ -110,8 +114,12 @@ impl Generational {
     fn make(&mut self, index: usize, breeder: &mut Breeder, progress: &mut Progress) -> Proposal {
         let index32 = u32::try_from(index).unwrap_or(u32::MAX);
         let slot = Slot { generation: self.generation, index: index32 };
-        let parents =
-            Parents { members: &self.members, picker: &self.picker, best: self.best_before };
+        let parents = Parents {
+            members: &self.members,
+            picker: &self.picker,
+            cloud: self.cloud.as_ref(),
+            best: self.best_before,
+        };
         // The places after the elite, in order.
         let target = (index + breeder.plan.population - self.children.len())
             .min(self.members.len().saturating_sub(1));
@@ -171,13 +179,22 @@ impl Generational {
                 Some(old) => {
                     let wins =
                         member.scored() && (child.rival.is_none() || member.fitness >= old.fitness);
-                    if wins {
+                    if wins || self.cloud.is_some() {
                         *old = member;
                     }
                 }
             }
         }
         self.generation += 1;
+        if let Some(cloud) = &mut self.cloud {
+            let judged = self
+                .members
+                .iter()
+                .map(|member| Judged { params: &member.genome.params, fitness: member.fitness });
+            let judged: Vec<_> = judged.collect();
+            let mut draw = breeder.draw_for(self.generation);
+            cloud.learn(&breeder.plan.axes, &judged, &mut draw);
+        }
         self.open(breeder);
     }
 }

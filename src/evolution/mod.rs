@@ -6,6 +6,7 @@ pub mod setup;
 mod draw;
 mod axis;
 mod numeric;
+mod covariance;
 mod text;
 mod literal;
 mod splice;

@@ -1,8 +1,11 @@
 //! A search as the engine carries it out: checked, with operators that fit the genome.
 
-use crate::domain::spec::{Operator, OperatorSpec, Selection};
+use crate::domain::spec::{Mode, Operator, OperatorSpec, Selection};
 
-use super::{axis::Axis, draw::Draw, error::EngineError, literal, setup::Setup, splice, text};
+use super::{
+    axis::Axis, covariance::MAX_DIMENSIONS, draw::Draw, error::EngineError, literal, setup::Setup,
+    splice, text,
+};
 
 /// The largest population.
 const MAX_POPULATION: u32 = 100_000;
@@ -20,6 +23,8 @@ pub(super) struct Plan {
     pub elite: usize,
     /// Whether every child competes with its own target.
     pub rivals: bool,
+    /// The first σ of CMA-ES, if that makes the children.
+    pub cma: Option<f64>,
     /// All operators.
     pub makers: Table,
     /// Those that change a single agent, to follow a crossover.
@@ -107,6 +112,13 @@ impl Plan {
                 "differential evolution needs at least 4",
             ));
         }
+        let cma = specs.iter().find_map(|spec| match spec.operator {
+            Operator::CmaEs { sigma } => Some(sigma),
+            _ => None,
+        });
+        if cma.is_some() {
+            check_cma(setup, &axes, specs.len())?;
+        }
         let population = search.population as usize;
         let elite = (search.elitism * f64::from(search.population)).round() as usize;
         let elite = elite.max(usize::from(search.elitism > 0.0)).min(population - 1);
@@ -115,8 +127,9 @@ impl Plan {
             axes,
             marked,
             population,
-            elite: if rivals { 0 } else { elite },
+            elite: if rivals || cma.is_some() { 0 } else { elite },
             rivals,
+            cma,
             makers,
             changers,
         })
@@ -137,6 +150,7 @@ pub(super) fn name(operator: &Operator) -> &'static str {
         Operator::Gaussian { .. } => "gaussian",
         Operator::Polynomial { .. } => "polynomial",
         Operator::DifferentialEvolution { .. } => "differential-evolution",
+        Operator::CmaEs { .. } => "cma-es",
         Operator::OnePoint => "one-point",
         Operator::TwoPoint => "two-point",
         Operator::Uniform => "uniform",
@@ -147,12 +161,13 @@ pub(super) fn name(operator: &Operator) -> &'static str {
 
 /// The name as proposals have it, for names read from a store.
 pub(super) fn named(name: &str) -> Option<&'static str> {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         "initial",
         "random",
         "gaussian",
         "polynomial",
         "differential-evolution",
+        "cma-es",
         "one-point",
         "two-point",
         "uniform",
@@ -208,6 +223,29 @@ fn fitting(setup: &Setup, axes: &[Axis], marked: bool) -> Result<Vec<OperatorSpe
     Ok(specs)
 }
 
+/// Checks that CMA-ES fits the rest of the search.
+fn check_cma(setup: &Setup, axes: &[Axis], operators: usize) -> Result<(), EngineError> {
+    let fault = |problem: &str| Err(EngineError::spec("search.operators (cma-es)", problem));
+    if operators > 1 {
+        return fault("it stands alone: name no other operator");
+    }
+    if setup.search.mode != Mode::Generational {
+        return fault("it learns from whole generations: mode = \"generational\" is needed");
+    }
+    if setup.search.population < MIN_DONORS {
+        return fault("it needs a population of at least 4");
+    }
+    if axes.len() > MAX_DIMENSIONS {
+        return fault("it takes at most 500 parameters; differential-evolution takes more");
+    }
+    if axes.iter().any(|axis| axis.categorical() && !axis.fixed()) {
+        return fault(
+            "it needs parameters with an order; differential-evolution takes categories too",
+        );
+    }
+    Ok(())
+}
+
 /// Checks one operator of a specification.
 fn check(spec: &OperatorSpec, at: usize, setup: &Setup, marked: bool) -> Result<(), EngineError> {
     let fault = |problem: &str| {
@@ -225,11 +263,14 @@ fn check(spec: &OperatorSpec, at: usize, setup: &Setup, marked: bool) -> Result<
         Operator::Gaussian { .. }
         | Operator::Polynomial { .. }
         | Operator::DifferentialEvolution { .. }
+        | Operator::CmaEs { .. }
             if !params =>
         {
             fault("it changes parameters, and the agent has none ([params])")
         }
-        Operator::Gaussian { sigma, .. } | Operator::ConstantTweak { sigma }
+        Operator::Gaussian { sigma, .. }
+        | Operator::ConstantTweak { sigma }
+        | Operator::CmaEs { sigma }
             if !positive(*sigma) =>
         {
             fault("its sigma must be above 0")

@@ -13,6 +13,7 @@ use crate::domain::{
 
 use super::{
     breed::Breeder,
+    covariance,
     error::EngineError,
     plan,
     population::{Child, Member, comparable},
@@ -57,8 +58,17 @@ struct StoredMember {
 
 #[derive(Serialize, Deserialize)]
 enum StoredState {
-    Generational { generation: u64, best_before: Option<f64>, answers: Vec<(u64, Option<f64>)> },
-    Steady { next: u64, joined: u64, pending: Vec<StoredPending> },
+    Generational {
+        generation: u64,
+        best_before: Option<f64>,
+        answers: Vec<(u64, Option<f64>)>,
+        cloud: Option<covariance::State>,
+    },
+    Steady {
+        next: u64,
+        joined: u64,
+        pending: Vec<StoredPending>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,6 +150,7 @@ pub(super) fn write(
             generation: state.generation,
             best_before: state.best_before,
             answers: state.answers().map(|(at, fitness)| (at as u64, finite(fitness))).collect(),
+            cloud: state.cloud.as_ref().map(|cloud| cloud.state.clone()),
         },
         State::Steady(state) => StoredState::Steady {
             next: state.next,
@@ -304,7 +315,7 @@ pub(super) fn read(
     match (&mut *state, stored.state) {
         (
             State::Generational(state),
-            StoredState::Generational { generation, best_before, answers },
+            StoredState::Generational { generation, best_before, answers, cloud },
         ) => {
             if generation > 0 && members.len() != population
                 || generation == 0 && !members.is_empty()
@@ -317,6 +328,16 @@ pub(super) fn read(
                 Ok((place(*at, slots, "an answer has no slot")?, comparable(*fitness)))
             };
             let answers: Vec<_> = answers.iter().map(answer).collect::<Result<_, EngineError>>()?;
+            if !answers.is_sorted_by(|a, b| a.0 < b.0) || answers.len() == slots {
+                return Err(damaged("answers are out of order"));
+            }
+            match (&mut state.cloud, cloud) {
+                (Some(own), Some(cloud)) if cloud.fits(breeder.plan.axes.len()) => {
+                    own.resume(cloud);
+                }
+                (None, None) => {}
+                _ => return Err(EngineError::Foreign("operators")),
+            }
             progress.asked = stored.told.saturating_sub(answers.len() as u64);
             state.resume(generation, members, &answers, breeder, progress);
         }

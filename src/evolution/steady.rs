@@ -64,6 +64,7 @@ impl Steady {
             let parents = Parents {
                 members: if slot.generation == 0 { &[] } else { &self.members },
                 picker: &self.picker,
+                cloud: None,
                 best: progress.best.as_ref().map(|best| best.fitness),
             };
             let count = self.members.len().max(1);
