@@ -249,7 +249,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('descendants', 'descendants', [CompletionResultType]::ParameterValue, 'List an agent''s descendants, the nearest first')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Show how one agent''s files and parameters differ from another''s')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check every signature, link, digest and score record of an agent''s ancestry')
-            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s ancestry to a file: as a CAR that can be verified anywhere, or as JSON')
+            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s ancestry to a file: a CAR to verify anywhere, or JSON')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -322,7 +322,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('descendants', 'descendants', [CompletionResultType]::ParameterValue, 'List an agent''s descendants, the nearest first')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Show how one agent''s files and parameters differ from another''s')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check every signature, link, digest and score record of an agent''s ancestry')
-            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s ancestry to a file: as a CAR that can be verified anywhere, or as JSON')
+            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s ancestry to a file: a CAR to verify anywhere, or JSON')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -644,7 +644,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('descendants', 'descendants', [CompletionResultType]::ParameterValue, 'List an agent''s descendants, the nearest first')
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Show how one agent''s files and parameters differ from another''s')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check every signature, link, digest and score record of an agent''s ancestry')
-            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s ancestry to a file: as a CAR that can be verified anywhere, or as JSON')
+            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s ancestry to a file: a CAR to verify anywhere, or JSON')
             break
         }
         'darwin;help;lineage;tree' {

@@ -86,7 +86,7 @@ that you name with --trust, else against this home's own; never against a key fo
         #[arg(long, value_name = "FINGERPRINT")]
         trust: Vec<String>,
     },
-    /// Write an agent's ancestry to a file: as a CAR that can be verified anywhere, or as JSON
+    /// Write an agent's ancestry to a file: a CAR to verify anywhere, or JSON
     #[command(after_help = "Examples:
   darwin lineage export RUN -o lineage.car
   darwin lineage export RUN --format json | jq '.agents[].score'

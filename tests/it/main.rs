@@ -6,3 +6,4 @@ mod home;
 mod daemon;
 mod shell;
 mod basics;
+mod evolving;

@@ -23,6 +23,8 @@ mod fixture;
 mod test_writing;
 #[cfg(test)]
 mod test_reading;
+#[cfg(test)]
+mod test_damage;
 
 use std::{
     collections::HashMap,

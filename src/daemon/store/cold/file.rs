@@ -184,24 +184,28 @@ impl Shared {
             }
             found.faults.extend(checked.faults);
         }
-        let mut highest = last;
+        let mut strangers = Vec::new();
         for name in self.folder.names()? {
             match segment::named(&name) {
                 Some((number, _)) if recorded.iter().any(|known| known.segment == number) => {}
-                Some((number, false)) => {
-                    highest = highest.max(number);
-                    match self.folder.unborn(number).filter(|_| number == last + 1) {
-                        Some(size) => {
-                            self.folder.remove(number)?;
-                            found.cut += size;
-                        }
-                        None => found.faults.push(foreign(name)),
-                    }
-                }
+                Some((number, false)) => strangers.push((number, self.folder.unborn(number))),
                 None if name.ends_with(".idx.tmp") => self.folder.remove_scrap(&name),
                 _ => found.faults.push(foreign(name)),
             }
         }
+        // At most one segment was being born: the last. Several are a mistake, such as a
+        // database from an old backup, and stay.
+        strangers.sort_unstable();
+        if strangers.iter().filter(|(_, unborn)| unborn.is_some()).count() == 1
+            && let Some((number, Some(size))) =
+                strangers.pop_if(|(number, unborn)| *number > last && unborn.is_some())
+        {
+            self.folder.remove(number)?;
+            found.cut += size;
+        }
+        let highest = strangers.last().map_or(last, |(number, _)| last.max(*number));
+        let names = strangers.into_iter().map(|(number, _)| segment::file_name(number));
+        found.faults.extend(names.map(foreign));
         self.folder.sync_dir()?;
         writer.next = highest + 1;
         Ok(found)

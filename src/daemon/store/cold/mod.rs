@@ -6,6 +6,10 @@ pub mod segment;
 pub mod folder;
 pub mod file;
 pub mod memory;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod test_damage;
 
 use std::sync::Arc;
 

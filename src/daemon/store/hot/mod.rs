@@ -1,6 +1,8 @@
 //! The hot tier: volatile state, fast. Nothing in it is needed to recover.
 
 pub mod memory;
+#[cfg(test)]
+mod conformance;
 
 use std::sync::Arc;
 

@@ -5,6 +5,10 @@ pub mod connection;
 mod write;
 mod read;
 pub mod sqlite;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod test_file;
 
 use std::sync::Arc;
 

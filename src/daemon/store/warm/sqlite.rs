@@ -35,8 +35,9 @@ pub struct SqliteWarm {
 
 struct Shared {
     path: Option<PathBuf>,
-    writer: Mutex<Writer>,
+    // Closed before the writer: the last to close moves the log into the file, and must write.
     idle: Mutex<Vec<Connection>>,
+    writer: Mutex<Writer>,
 }
 
 struct Writer {

@@ -1,0 +1,309 @@
+//! What every back end of the warm tier does, case by case: in a file and in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Named, Warm,
+    rows::{BlobRow, Change, Direction, Group, NewAgent, NewRunRow, NewSession, StopOverride},
+    sqlite::SqliteWarm,
+};
+use crate::{
+    code::Code,
+    daemon::store::cold::Extent,
+    domain::{
+        id::{AgentId, RunId, SessionId, Slot},
+        lifecycle::{RunState, Verdict},
+    },
+    provenance::block::Block,
+};
+
+const STORE: [u8; 16] = [8; 16];
+
+fn session() -> SessionId {
+    SessionId::new(5, [1; 10])
+}
+
+fn run() -> RunId {
+    RunId::new(6, [2; 10])
+}
+
+fn id(n: i64) -> AgentId {
+    AgentId::in_run(run(), Slot { generation: n as u64 / 10, index: n as u32 % 10 })
+}
+
+fn agent(n: i64, parents: &[i64], fitness: Option<f64>) -> NewAgent {
+    NewAgent {
+        node: n,
+        id: id(n),
+        session: 1,
+        run: Some(1),
+        generation: n as u64 / 10,
+        slot: n as u32 % 10,
+        parents: parents.to_vec(),
+        operators: "gaussian,uniform".to_owned(),
+        fitness,
+        verdict: Verdict::of(fitness, None, Some(1e9)),
+        delta: None,
+        genome: [n as u8; 32],
+        head: Block::dag_cbor(n.to_be_bytes().to_vec()).cid,
+        seq: 0,
+        at_ms: 1000 + n as u64,
+    }
+}
+
+fn group(agents: Vec<NewAgent>, extent: Extent) -> Change {
+    Change::Agents(Group { agents, blobs: Vec::new(), extent: Some(extent) })
+}
+
+fn new_session(id: SessionId, used_ms: u64) -> Change {
+    Change::NewSession(NewSession {
+        id,
+        name: "mine".to_owned(),
+        user: "ann".to_owned(),
+        created_ms: used_ms,
+        context: Bytes::from_static(b"sealed context"),
+        wrapped: Bytes::from_static(b"the wrapped key of a session"),
+        master: [4; 16],
+    })
+}
+
+fn new_run() -> Change {
+    Change::NewRun(Box::new(NewRunRow {
+        id: run(),
+        session: session(),
+        name: "sphere".to_owned(),
+        objective: "score".to_owned(),
+        divisor: -0.5,
+        seed: u64::MAX,
+        workers: 3,
+        sandbox: "full".to_owned(),
+        started_ms: 77,
+        content: Bytes::from_static(b"sealed content"),
+    }))
+}
+
+/// Runs a case on every back end, with a session and a run in it.
+async fn each(case: impl AsyncFn(Warm)) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = SqliteWarm::file(&dir.path().join("warm.db")).unwrap();
+    for backend in [SqliteWarm::memory().unwrap(), file] {
+        let warm = Warm::new(Arc::new(backend));
+        let opened = warm.rows().open(STORE, 1).await.unwrap();
+        assert_eq!((opened.store, opened.extents.len(), opened.last), (STORE, 0, 0));
+        warm.write(vec![new_session(session(), 10), new_run()]).await.unwrap();
+        case(warm).await;
+    }
+}
+
+#[tokio::test]
+async fn agents_come_back_as_they_were_stored_and_the_run_counts_them() {
+    each(async |warm| {
+        let agents =
+            vec![agent(1, &[], Some(-2.0)), agent(2, &[1], None), agent(13, &[2, 1], Some(3.5))];
+        let extent = Extent { segment: 4, length: 1234 };
+        warm.write(vec![group(agents.clone(), extent)]).await.unwrap();
+        let rows = warm.rows();
+        let mut found = rows.agents(vec![id(13), id(99), id(1)]).await.unwrap();
+        found.sort_by_key(|row| row.node);
+        assert_eq!(found.len(), 2);
+        let (row, new) = (&found[1], &agents[2]);
+        assert_eq!((row.node, row.id, row.session, row.run), (13, id(13), session(), Some(run())));
+        assert_eq!((row.generation, row.slot, row.fitness), (1, 3, Some(3.5)));
+        assert_eq!((row.head, row.segment, row.at_ms), (new.head, 4, 1013));
+        assert_eq!((row.parents.clone(), row.genome), (vec![id(2), id(1)], new.genome));
+        assert_eq!(row.operators, ["gaussian", "uniform"]);
+        let row = rows.run(run()).await.unwrap().unwrap();
+        assert_eq!(
+            (row.agents, row.failed, row.generation, row.best),
+            (3, 1, 1, Some((3.5, id(13))))
+        );
+        assert_eq!((row.seed, row.divisor, row.shown(3.0)), (u64::MAX, -0.5, -6.0));
+        assert_eq!(rows.count().await.unwrap(), 3);
+        let opened = rows.open([0; 16], 2).await.unwrap();
+        assert_eq!((opened.store, opened.extents, opened.last), (STORE, vec![extent], 13));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn changes_are_made_whole_or_not_at_all() {
+    each(async |warm| {
+        let extent = Extent { segment: 1, length: 10 };
+        warm.write(vec![group(vec![agent(1, &[], Some(1.0))], extent)]).await.unwrap();
+        let twice = vec![agent(2, &[1], Some(9.0)), agent(1, &[], Some(1.0))];
+        let bad = vec![
+            Change::SetRun(run(), RunState::Finished, "target".to_owned(), 5, None),
+            group(twice, Extent { segment: 1, length: 20 }),
+        ];
+        assert_eq!(warm.write(bad).await.unwrap_err().code(), Code::Conflict);
+        let rows = warm.rows();
+        assert_eq!(rows.agents(vec![id(2)]).await.unwrap(), []);
+        let row = rows.run(run()).await.unwrap().unwrap();
+        assert_eq!((row.state, row.agents, row.best), (RunState::Running, 1, Some((1.0, id(1)))));
+        assert_eq!(rows.open(STORE, 2).await.unwrap().extents, [extent]);
+        // And the next one is made.
+        let good = vec![agent(2, &[1], Some(9.0))];
+        warm.write(vec![group(good, Extent { segment: 1, length: 20 })]).await.unwrap();
+        assert_eq!(rows.agents(vec![id(2)]).await.unwrap()[0].operators.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_of_what_is_not_there_is_refused() {
+    each(async |warm| {
+        let (no_run, nobody) = (RunId::new(9, [9; 10]), SessionId::new(9, [9; 10]));
+        let changes = [
+            Change::SetRun(no_run, RunState::Failed, String::new(), 0, None),
+            Change::Checkpoint(no_run, 1, Bytes::new()),
+            Change::Touch(nobody, 1),
+            Change::Close(nobody, true, 1),
+            Change::Context(nobody, Bytes::new()),
+            Change::Shred(nobody),
+            new_session(session(), 1),
+            new_run(),
+        ];
+        for change in changes {
+            let refused = warm.write(vec![change.clone()]).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Conflict, "{change:?}");
+        }
+        assert_eq!(warm.rows().run(no_run).await.unwrap(), None);
+        assert_eq!(warm.rows().checkpoint(run()).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_rise_and_end() {
+    each(async |warm| {
+        let agents = (1..=25).map(|n| agent(n, &[], Some(n as f64))).collect();
+        warm.write(vec![group(agents, Extent { segment: 1, length: 1 })]).await.unwrap();
+        for of in [None, Some(run())] {
+            let (mut found, mut after) = (Vec::new(), 0);
+            loop {
+                let page = warm.rows().agents_after(of, after, 7).await.unwrap();
+                let Some(last) = page.last() else { break };
+                after = last.node;
+                found.extend(page.iter().map(|row| row.node));
+            }
+            assert_eq!(found, (1..=25).collect::<Vec<_>>());
+        }
+        let other = RunId::new(7, [7; 10]);
+        assert_eq!(warm.rows().agents_after(Some(other), 0, 10).await.unwrap(), []);
+        let results = warm.rows().results(run(), 20, 100).await.unwrap();
+        let slots: Vec<_> =
+            results.iter().map(|row| (row.slot.generation, row.slot.index)).collect();
+        assert_eq!(slots, [(2, 1), (2, 2), (2, 3), (2, 4), (2, 5)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_tree_is_walked_in_the_order_of_numbers() {
+    each(async |warm| {
+        let edges: [(i64, &[i64]); 6] =
+            [(1, &[]), (2, &[1]), (3, &[1, 1]), (4, &[2, 3]), (5, &[1]), (6, &[4, 5])];
+        let agents = edges.iter().map(|(n, parents)| agent(*n, parents, None)).collect();
+        warm.write(vec![group(agents, Extent { segment: 1, length: 1 })]).await.unwrap();
+        let walk = async |direction, from: i64, limit| {
+            let (mut found, mut front) = (Vec::new(), vec![from]);
+            while !front.is_empty() {
+                let page = warm.rows().walk(direction, front, limit).await.unwrap();
+                found.extend(page.agents.iter().map(|row| row.node));
+                front = page.frontier;
+            }
+            found
+        };
+        for limit in [1, 2, 100] {
+            assert_eq!(walk(Direction::Up, 6, limit).await, [6, 5, 4, 3, 2, 1]);
+            assert_eq!(walk(Direction::Up, 4, limit).await, [4, 3, 2, 1]);
+            assert_eq!(walk(Direction::Down, 2, limit).await, [2, 4, 6]);
+            assert_eq!(walk(Direction::Down, 1, limit).await, [1, 2, 3, 4, 5, 6]);
+        }
+        let twins = warm.rows().agents(vec![id(3)]).await.unwrap();
+        assert_eq!(twins[0].parents, [id(1), id(1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_runs_checkpoints_and_blobs_are_kept() {
+    each(async |warm| {
+        let rows = warm.rows();
+        let other = SessionId::new(8, [8; 10]);
+        warm.write(vec![
+            new_session(other, 20),
+            Change::Touch(session(), 30),
+            Change::Context(other, Bytes::from_static(b"new")),
+            Change::Close(other, true, 5),
+        ])
+        .await
+        .unwrap();
+        let list = rows.sessions(true, 10).await.unwrap();
+        let list: Vec<_> = list.iter().map(|row| (row.id, row.closed, row.used_ms)).collect();
+        assert_eq!(list, [(session(), false, 30), (other, true, 20)]);
+        assert_eq!(rows.sessions(false, 10).await.unwrap().len(), 1);
+        assert_eq!(rows.sessions(true, 1).await.unwrap().len(), 1);
+        assert_eq!(rows.session(other).await.unwrap().unwrap().context, "new");
+
+        let stop = StopOverride { evaluations: Some(u64::MAX), ..StopOverride::default() };
+        let set = Change::SetRun(run(), RunState::Stopped, "by hand".to_owned(), 9, Some(stop));
+        let later = StopOverride { time: Some(1.5), ..StopOverride::default() };
+        let resumed = Change::SetRun(run(), RunState::Running, String::new(), 9, Some(later));
+        warm.write(vec![set, resumed]).await.unwrap();
+        let row = rows.run(run()).await.unwrap().unwrap();
+        assert_eq!((row.state, row.elapsed_ms, row.started_ms), (RunState::Running, 9, 77));
+        assert_eq!((row.stop.evaluations, row.stop.time), (Some(u64::MAX), Some(1.5)));
+        assert_eq!(rows.run_content(run()).await.unwrap().unwrap(), "sealed content");
+        assert_eq!(rows.runs(Some(session()), 5).await.unwrap(), [row.clone()]);
+        assert_eq!(rows.runs(None, 5).await.unwrap(), [row]);
+        assert_eq!(rows.runs(Some(other), 5).await.unwrap(), []);
+
+        let agents = vec![agent(3, &[], None)];
+        let group = Change::Agents(Group {
+            agents,
+            blobs: vec![BlobRow { mac: [5; 32], cids: vec![Block::raw(vec![1]).cid; 3] }],
+            extent: None,
+        });
+        warm.write(vec![group, Change::Checkpoint(run(), 7, Bytes::from_static(b"one"))])
+            .await
+            .unwrap();
+        warm.write(vec![Change::Checkpoint(run(), 8, Bytes::from_static(b"two"))]).await.unwrap();
+        let checkpoint = rows.checkpoint(run()).await.unwrap().unwrap();
+        assert_eq!((checkpoint.generation, checkpoint.after), (8, 3));
+        assert_eq!((checkpoint.session, &checkpoint.sealed[..]), (session(), &b"two"[..]));
+        assert_eq!(rows.blob([5; 32]).await.unwrap().unwrap().len(), 3);
+        assert_eq!(rows.blob([6; 32]).await.unwrap(), None);
+        assert_eq!(rows.check().await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ids_are_found_in_a_range() {
+    each(async |warm| {
+        let agents = (1..=3).map(|n| agent(n, &[], None)).collect();
+        warm.write(vec![group(agents, Extent { segment: 1, length: 1 })]).await.unwrap();
+        let rows = warm.rows();
+        assert_eq!(rows.find(Named::Agent, [0; 16], [255; 16]).await.unwrap().len(), 2);
+        let exact = *id(2).as_bytes();
+        assert_eq!(rows.find(Named::Agent, exact, exact).await.unwrap(), [exact]);
+        let exact = *run().as_bytes();
+        assert_eq!(rows.find(Named::Run, exact, exact).await.unwrap(), [exact]);
+        assert_eq!(rows.find(Named::Session, [0; 16], [255; 16]).await.unwrap().len(), 1);
+        assert_eq!(rows.find(Named::Session, exact, exact).await.unwrap().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signing_keys_keep_their_first_time() {
+    each(async |warm| {
+        let key = |n: u8, ms| Change::SigningKey([n; 32], [n + 1; 32], ms);
+        warm.write(vec![key(1, 50), key(7, 10), key(1, 90)]).await.unwrap();
+        assert_eq!(warm.rows().signing_keys().await.unwrap(), [([8; 32], 10), ([2; 32], 50)]);
+    })
+    .await;
+}
