@@ -17,74 +17,75 @@ const KILLS: usize = 100;
 /// The schedule of the kills; printed when the test fails.
 const SEED: u64 = 20_261_123;
 
-const SPEC: &str = r#"
+fn spec(seed: usize) -> String {
+    format!(
+        r#"
 name = "killed"
-seed = 7
+seed = {seed}
 [search]
 population = 32
 [stop]
-evaluations = 400000
+evaluations = 10000
 [suite]
 name = "rastrigin"
 kind = "builtin"
 function = "rastrigin"
-dimensions = 8
-"#;
-
-/// The same run, short enough to be compared agent by agent.
-fn short() -> String {
-    SPEC.replace("400000", "20000")
+dimensions = 60
+"#
+    )
 }
 
-fn run_id(n: u8) -> RunId {
-    RunId::new(1_700_000_000_000, [n; 10])
-}
-
+/// Runs of their own until the daemon was killed [`KILLS`] times while one was at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_was_killed_a_hundred_times_ends_as_one_that_was_not() {
-    let mut calm = Home::new();
-    let link = calm.start().await;
-    let id = run_id(1);
-    link.runs().start(start_request(id, &short())).await.expect("the run starts");
-    let expected_run = finished(&link, id, PATIENCE).await;
-    assert_eq!(expected_run.state, "finished", "{expected_run:?}\n{}", calm.log());
-    let expected = results(&link, id).await;
-    assert_eq!(expected.len(), 20_000);
-
+async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
     let mut chaos = ChaCha8Rng::seed_from_u64(SEED);
-    let mut stormy = Home::new();
-    let link = stormy.start().await;
-    // A long run beside it is at work whenever the daemon is killed.
-    let long = run_id(2);
-    link.runs().start(start_request(long, SPEC)).await.expect("the long run starts");
-    link.runs().start(start_request(id, &short())).await.expect("the run starts");
-    let mut link = link;
-    let mut seen = 0;
-    let mut grew = 0;
-    for kill in 0..KILLS {
-        tokio::time::sleep(Duration::from_micros(chaos.random_range(0..60_000))).await;
-        // What a client was told before the kill must be there after it.
-        let told = (agents(&link, id).await, agents(&link, long).await);
-        stormy.kill();
-        link = stormy.start().await;
-        let now = (agents(&link, id).await, agents(&link, long).await);
-        let kept = now.0 >= told.0 && now.1 >= told.1;
-        assert!(kept, "kill {kill}, seed {SEED}: told {told:?}, now {now:?}");
-        grew += usize::from(now.1 > seen);
-        seen = now.1;
-    }
-    assert!(grew > KILLS / 2, "the kills hit an idle daemon: the run grew only {grew} times");
-    let run = finished(&link, id, PATIENCE).await;
-    assert_eq!((run.state.as_str(), run.best), ("finished", expected_run.best), "seed {SEED}");
-    let got = results(&link, id).await;
-    assert_eq!(got.len(), expected.len(), "seed {SEED}");
-    for (slot, result) in &expected {
-        assert_eq!(got.get(slot), Some(result), "{slot:?}, seed {SEED}");
+    let (mut calm, mut stormy) = (Home::new(), Home::new());
+    let undisturbed = calm.start().await;
+    let mut link = stormy.start().await;
+    let (mut kills, mut runs) = (0, 0);
+    while kills < KILLS {
+        let id = RunId::new(1_700_000_000_000 + runs as u64, [7; 10]);
+        let request = start_request(id, &spec(runs));
+        undisturbed.runs().start(request.clone()).await.expect("the run starts");
+        link.runs().start(request).await.expect("the run starts");
+        while kills < KILLS {
+            tokio::time::sleep(Duration::from_micros(chaos.random_range(0..40_000))).await;
+            // What a client was told before the kill must be there after it.
+            let told = show(&link, id).await;
+            if told.state != "running" {
+                break;
+            }
+            stormy.kill();
+            kills += 1;
+            link = stormy.start().await;
+            let now = agents(&link, id).await;
+            assert!(
+                now >= told.agents,
+                "kill {kills}, seed {SEED}: {} told, {now} left",
+                told.agents
+            );
+        }
+        let (expected, run) =
+            (finished(&undisturbed, id, PATIENCE).await, finished(&link, id, PATIENCE).await);
+        assert_eq!(expected.state, "finished", "{}", calm.log());
+        assert_eq!(
+            (run.state, run.reason, run.best, run.agents),
+            (expected.state, expected.reason, expected.best, expected.agents),
+            "run {runs} after {kills} kills, seed {SEED}\n{}",
+            stormy.log()
+        );
+        let (expected, got) = (results(&undisturbed, id).await, results(&link, id).await);
+        assert_eq!(expected.len(), 10_000);
+        assert_eq!(got.len(), expected.len());
+        for (slot, result) in &expected {
+            assert_eq!(got.get(slot), Some(result), "{slot:?} of run {runs}, seed {SEED}");
+        }
+        runs += 1;
     }
     let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
     let verified = verified.expect("the store can be checked").into_inner();
     assert_eq!(verified.fault, "", "seed {SEED}");
-    assert!(verified.contents && verified.agents >= 20_000 + seen);
+    assert!(verified.contents && verified.agents == runs as u64 * 10_000, "{verified:?}");
 }
 
 async fn agents(link: &Link, id: RunId) -> u64 {

@@ -154,7 +154,11 @@ impl Kind {
 
     /// The typed value that `value` stands for; it must satisfy [`Kind::holds`].
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "holds() bounds it")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "holds() bounds it"
+    )]
     pub fn typed(&self, value: f64) -> Value<'_> {
         match self {
             Self::Real { .. } => Value::Real(value),

@@ -126,9 +126,8 @@ mod tests {
     #[test]
     fn agents_of_a_run_have_ids_of_their_own() {
         let run = RunId::new(1_700_000_000_000, [7; 10]);
-        let slots = (0..40u64).flat_map(|generation| {
-            (0..32u32).map(move |bit| Slot { generation, index: 1 << bit })
-        });
+        let slots = (0..40u64)
+            .flat_map(|generation| (0..32u32).map(move |bit| Slot { generation, index: 1 << bit }));
         let ids: HashSet<_> = slots.map(|slot| AgentId::in_run(run, slot)).collect();
         assert_eq!(ids.len(), 40 * 32);
     }
