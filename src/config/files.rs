@@ -111,7 +111,8 @@ impl Reader {
         let mut names = Vec::new();
         for entry in fs::read_dir(&target).map_err(unreadable)? {
             let name = entry.map_err(unreadable)?.file_name().into_string();
-            let name = name.map_err(|name| fault(format!("{name:?} is not UTF-8; rename it")))?;
+            let name =
+                name.map_err(|name| fault(format!("{} is not UTF-8; rename it", name.display())))?;
             if names.len() == MAX_FILES {
                 return Err(fault(format!("holds more than {MAX_FILES} files")));
             }

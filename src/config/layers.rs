@@ -246,7 +246,7 @@ impl Stack {
 /// The line, from 1, at which `error` lies in `text`.
 pub(super) fn line(text: &str, error: &toml::de::Error) -> usize {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
-    text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
+    text.as_bytes()[..at].split(|byte| *byte == b'\n').count()
 }
 
 /// The file that is read when none is named, or the one that is.

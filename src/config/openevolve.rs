@@ -126,11 +126,13 @@ fn spec(keys: &mut Keys, name: String, program: &str) -> Result<RunSpec, SpecErr
         window: patience.map(|patience| patience.div_ceil(population)),
         ..Stop::default()
     };
-    let mut limits = Limits::default();
-    limits.time = keys.number(&["evaluator", "timeout"], 0.001, 86_400.0)?.unwrap_or(TIMEOUT);
-    if let Some(memory) = keys.whole(&["evaluator", "memory_limit_mb"], 16)? {
-        limits.memory_mib = memory.min(1 << 20);
-    }
+    let defaults = Limits::default();
+    let memory = keys.whole(&["evaluator", "memory_limit_mb"], 16)?;
+    let limits = Limits {
+        time: keys.number(&["evaluator", "timeout"], 0.001, 86_400.0)?.unwrap_or(TIMEOUT),
+        memory_mib: memory.map_or(defaults.memory_mib, |memory| memory.min(1 << 20)),
+        ..defaults
+    };
     let suite = Suite {
         name: name.clone(),
         objectives: Vec::new(),

@@ -33,8 +33,8 @@ pub fn space(spec: &RunSpec) -> Result<Space, SpecError> {
     }
     let mut names: Vec<_> = params.iter().map(|param| param.name.as_str()).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        let what = format!("the name “{}” is made twice; rename one", pair[0]);
+    if let Some([name, _]) = names.array_windows().find(|[one, next]| one == next) {
+        let what = format!("the name “{name}” is made twice; rename one");
         return Err(SpecError::new("params", what));
     }
     Ok(Space { params })

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{check, error::SpecError, files::Reader, openevolve, suite, table, text};
 use crate::domain::{
-    genome::MAX_PATH,
+    genome::{FilePath, MAX_PATH},
     spec::{AgentSpec, OperatorSpec, RunSpec, Search, Selection, Stop},
     suite::Bundle,
 };
@@ -78,7 +78,7 @@ fn project(path: &Path) -> Result<Project, SpecError> {
         let suite_files = match suite_files {
             Some(files) => files,
             None => {
-                let agent = agent_files.keys().map(|path| path.as_str());
+                let agent = agent_files.keys().map(FilePath::as_str);
                 let not: Vec<_> = agent.chain([own]).collect();
                 suite::bundle(&spec.suite, &listed, dir, &not)?
             }
@@ -131,6 +131,13 @@ pub fn check_files(spec: &RunSpec, agent: &Bundle, suite: &Bundle) -> Result<(),
     check::fits(spec, space(spec)?, agent)
 }
 
+/// What stands in no section.
+#[derive(serde::Deserialize)]
+struct Head {
+    name: String,
+    seed: Option<u64>,
+}
+
 /// The spec in `run`, and the files that its suite lists.
 fn read(mut run: Table) -> Result<(RunSpec, Vec<String>), SpecError> {
     table::known(&run, "", &["name", "seed", "agent", "params", "search", "stop", "suite"])?;
@@ -150,11 +157,6 @@ fn read(mut run: Table) -> Result<(RunSpec, Vec<String>), SpecError> {
         ));
     };
     let suite = table::as_table(suite, "suite")?;
-    #[derive(serde::Deserialize)]
-    struct Head {
-        name: String,
-        seed: Option<u64>,
-    }
     let Head { name, seed } = table::typed(&run, "")?;
     if name.is_empty() || name.len() > 200 || name.contains(char::is_control) {
         return Err(SpecError::new("name", "give 1 to 200 printable characters"));
@@ -294,7 +296,7 @@ mod tests {
             ("README.md", ""),
         ]);
         let project = load(dir.path()).unwrap();
-        let names: Vec<_> = project.suite_files.keys().map(|path| path.as_str()).collect();
+        let names: Vec<_> = project.suite_files.keys().map(FilePath::as_str).collect();
         assert_eq!(names, ["data/cases.jsonl", "score.py"]);
         let listed = spec.to_owned() + "files = [\"score.py\"]\n";
         fs::write(dir.path().join("darwin.toml"), listed).unwrap();

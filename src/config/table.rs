@@ -73,6 +73,7 @@ pub fn as_table(value: Value, place: &str) -> Result<Table, SpecError> {
 }
 
 /// The place of `key` in `place`.
+#[must_use]
 pub fn below(place: &str, key: &str) -> String {
     if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }
 }

@@ -40,7 +40,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// “; did you mean X?”, or which there are.
-pub(super) fn hint<'a>(word: &str, known: &[&'a str]) -> String {
+pub(super) fn hint(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(name) => format!("did you mean “{name}”?"),
         None => format!("known are: {}", known.join(", ")),
