@@ -66,7 +66,6 @@ macro_rules! clients {
                 pub fn $name(&self) -> $client<Channel> {
                     $client::new(self.channel())
                         .max_decoding_message_size(MAX_GRPC_MESSAGE)
-                        .max_encoding_message_size(MAX_GRPC_MESSAGE)
                 }
             )*
         }

@@ -7,3 +7,4 @@ mod daemon;
 mod shell;
 mod basics;
 mod evolving;
+mod services;

@@ -175,3 +175,46 @@ impl From<ManagerError> for Fault {
         Self::new(error.code(), error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_runs_to_its_end_though_its_caller_is_gone() {
+        let (begin, begun) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel::<()>();
+        let (done, ended) = oneshot::channel();
+        let call = tokio::spawn(to_the_end(async move {
+            begin.send(()).unwrap();
+            may_go_on.await.unwrap();
+            done.send(()).unwrap();
+            Ok::<_, Fault>(())
+        }));
+        begun.await.unwrap();
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        go_on.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_change_is_an_error_with_a_code() {
+        async fn change() -> Result<(), Fault> {
+            panic!("as the test wants");
+        }
+        let status = to_the_end(change()).await.unwrap_err();
+        assert_eq!(Fault::from(status).code(), Code::Bug);
+    }
+
+    #[test]
+    fn a_profile_is_full_or_reduced() {
+        assert_eq!(profile("").unwrap(), Profile::Full);
+        assert_eq!(profile("reduced").unwrap(), Profile::Reduced);
+        assert_eq!(profile("none").unwrap_err().code(), Code::InvalidInput);
+    }
+}
