@@ -121,12 +121,9 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         Ok(())
     });
 
-    let manager = Manager::new(
-        registry.clone(),
-        evaluator(&paths, &config)?,
-        config.manager.clone(),
-        workers(&config),
-    );
+    let evaluator = evaluator(&paths, &config)?;
+    let manager =
+        Manager::new(registry.clone(), evaluator.clone(), config.manager.clone(), workers(&config));
     let taken_up = CancellationToken::new();
     let (runs, ready) = (manager.clone(), taken_up.clone());
     tree.spawn_once(Task::Runs, |stop| async move {
@@ -149,6 +146,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     let context = Arc::new(Context {
         vitals: vitals.clone(),
         registry,
+        evaluator,
         manager,
         home: paths.data_dir.clone(),
         admin,

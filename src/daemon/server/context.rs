@@ -9,7 +9,7 @@ use crate::{
     code::Code,
     daemon::{
         admin::Vitals,
-        evaluator::Profile,
+        evaluator::{Evaluator, Profile},
         manager::{Manager, error::ManagerError},
         registry::{Registry, error::RegistryError},
         store::warm::rows::{AgentRow, RunRow},
@@ -25,6 +25,8 @@ pub struct Context {
     pub vitals: Arc<Vitals>,
     /// Journals, lineage, scores, sessions.
     pub registry: Registry,
+    /// The sandbox.
+    pub evaluator: Evaluator,
     /// Runs, and evaluations outside them.
     pub manager: Arc<Manager>,
     /// The data directory.

@@ -8,7 +8,14 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{daemon::registry::Registry, resilience::deadline::within, wire::v1::Check};
+use crate::{
+    daemon::{
+        evaluator::{Evaluator, Layer},
+        registry::Registry,
+    },
+    resilience::deadline::within,
+    wire::v1::Check,
+};
 
 /// Less free space than this is worth a warning, in bytes.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -21,12 +28,30 @@ const PYTHON: (u32, u32) = (3, 8);
 type Found = Result<String, (String, String)>;
 
 /// Looks at the parts of the daemon and at its machine.
-pub async fn checks(registry: &Registry, home: &Path, python: &PathBuf) -> Vec<Check> {
-    vec![
+pub async fn checks(
+    registry: &Registry,
+    evaluator: &Evaluator,
+    home: &Path,
+    python: &PathBuf,
+) -> Vec<Check> {
+    let mut checks = vec![
         check("python", "missing", python_found(python).await),
         check("space", "warning", space(home)),
         check("store", "missing", store(registry)),
-    ]
+    ];
+    checks.extend(evaluator.layers().await.into_iter().map(layer));
+    checks
+}
+
+fn layer(layer: Layer) -> Check {
+    let worse = if layer.mandatory { "missing" } else { "warning" };
+    let hint = if layer.mandatory {
+        "`--sandbox=reduced` does without, and stamps the results"
+    } else {
+        "results are as safe, but a limit is kept less exactly"
+    };
+    let found = layer.state.map_err(|why| (why, hint.to_owned()));
+    check(&format!("sandbox: {}", layer.name), worse, found)
 }
 
 fn check(name: &str, worse: &str, found: Found) -> Check {
