@@ -24,7 +24,7 @@ use super::{
     error::Failure,
     json, naming,
     output::Side,
-    text::{bytes, id, maybe, plain, plural, score},
+    text::{bytes, gain, id, maybe, plain, plural, score},
 };
 
 /// The most parameters that `show` lists for a person.
@@ -99,22 +99,24 @@ fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Fai
         fields["genome"] = json::genome(genome);
         return context.out.document("agent", fields);
     }
-    let parents: Vec<_> = agent.parents.iter().map(|parent| id(parent)).collect();
-    let delta = agent.delta.map(|delta| format!("{delta:+.4e} against its best parent"));
-    context.out.pairs(&[
+    let gain = agent.delta.map(|delta| format!("{} on its best parent", gain(delta)));
+    let mut pairs = vec![
         ("agent", id(&agent.id)),
         ("run", id(&agent.run_id)),
         ("place", format!("generation {}, slot {}", agent.generation, agent.slot)),
         ("verdict", plain(&agent.verdict)),
         ("score", maybe(agent.score)),
-        ("gain", delta.unwrap_or_default()),
+        ("gain", gain.unwrap_or_default()),
         ("operators", plain(&agent.operators.join(", "))),
-        ("parents", parents.join(" ")),
         ("genome", plain(&agent.genome)),
         ("journal", plain(&agent.head)),
         ("model", plain(&genome.model)),
         ("template", plain(&genome.template)),
-    ])?;
+    ];
+    for (at, parent) in agent.parents.iter().enumerate() {
+        pairs.push((if at == 0 { "parents" } else { "" }, id(parent)));
+    }
+    context.out.pairs(&pairs)?;
     if !genome.params.is_empty() {
         context.out.line("")?;
         let rows: Vec<_> = genome

@@ -15,7 +15,7 @@ use super::{
     error::Failure,
     json,
     output::{Side, Tone},
-    text::{bytes, id, maybe, plain, plain_lines, score},
+    text::{bytes, gain, id, maybe, plain, plain_lines, score},
 };
 
 /// Lines shown around a change.
@@ -108,8 +108,7 @@ impl Change {
             _ => "–".to_owned(),
         };
         let change = match (self.old.as_f64(), self.new.as_f64()) {
-            (Some(old), Some(new)) if new > old => format!("+{}", score(new - old)),
-            (Some(old), Some(new)) => score(new - old),
+            (Some(old), Some(new)) => gain(new - old),
             _ => String::new(),
         };
         [plain(&self.name), shown(&self.old), shown(&self.new), change]

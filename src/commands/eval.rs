@@ -30,7 +30,7 @@ use super::{
     evolve::Sandbox,
     json, naming,
     output::{Side, Tone},
-    text::{self, id, maybe, plain, plural, score, span},
+    text::{self, brief, id, maybe, plain, plural, score},
 };
 
 const EXAMPLES: &str = "\
@@ -209,7 +209,7 @@ impl Report<'_> {
             .enumerate()
             .map(|(at, it)| {
                 let number = (at + 1).to_string();
-                [number, maybe(it.fitness), span(it.wall_us / 1000), metrics(it)]
+                [number, maybe(it.fitness), brief(it.wall_us), metrics(it)]
             })
             .collect();
         let head = [

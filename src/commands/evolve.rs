@@ -146,7 +146,7 @@ fn started(run: &Run) -> String {
         words if words.is_empty() => String::new(),
         words => format!(", until {words}"),
     };
-    format!("run {} ({}), seed {}{limits}", id(&run.id), plain(&run.name), run.seed)
+    format!("run {} ({})\nseed {}{limits}", id(&run.id), plain(&run.name), run.seed)
 }
 
 fn detached(context: &mut Context, run: &Run) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use super::{
     error::Failure,
     json, markdown,
     output::Tone,
-    text::{self, id, maybe, plain, score, span, utc},
+    text::{self, brief, gain, id, maybe, plain, utc},
 };
 
 /// The most entries of one page.
@@ -117,10 +117,11 @@ impl Journal {
 }
 
 fn show(context: &mut Context, entry: &JournalEntry) -> Result<(), Failure> {
-    let head = format!("{}  entry {}", id(&entry.agent_id), entry.seq);
-    let head = context.out.paint(Tone::Bold, &head);
-    let cid = context.out.paint(Tone::Dim, &plain(&entry.cid));
-    context.out.line(format_args!("{head}  {cid}"))?;
+    let agent = context.out.paint(Tone::Bold, &id(&entry.agent_id));
+    context.out.line(agent)?;
+    let place = format!("  {:9}  {}", format!("entry {}", entry.seq), plain(&entry.cid));
+    let place = context.out.paint(Tone::Dim, &place);
+    context.out.line(place)?;
     for event in entry.events.iter().filter_map(|event| event.event.as_ref()) {
         let (kind, words) = words(event);
         let kind = context.out.paint(Tone::Dim, &format!("{kind:9}"));
@@ -160,15 +161,12 @@ fn words(event: &event::Event) -> (&'static str, String) {
             if metrics.len() > SHOWN {
                 words += "  …";
             }
-            words += &format!("  ({}, {})", span(result.wall_us / 1000), utc(it.at_ms));
+            words += &format!("  ({}, {})", brief(result.wall_us), utc(it.at_ms));
             (EventKind::Evaluated.as_str(), words)
         }
         event::Event::Judged(it) => {
-            let gain = match it.delta {
-                Some(delta) if delta > 0.0 => format!(", +{} on its best parent", score(delta)),
-                Some(delta) => format!(", {} on its best parent", score(delta)),
-                None => String::new(),
-            };
+            let gain = it.delta.map(|delta| format!(", {} on its best parent", gain(delta)));
+            let gain = gain.unwrap_or_default();
             (EventKind::Judged.as_str(), format!("{}{gain}", plain(&it.verdict)))
         }
     }

@@ -210,7 +210,7 @@ async fn draw(
         let fields = json!({"run": id(&run.id), "agents": agents, "more": more});
         return context.out.document("tree", fields);
     }
-    let drawn = if all { agents.clone() } else { tree::champions(&agents) };
+    let drawn = if all { agents.clone() } else { tree::champions(&agents, run.maximize) };
     let lines = tree::draw(&drawn, &|tone, text| context.out.paint(tone, text));
     for line in lines {
         context.out.line(line)?;

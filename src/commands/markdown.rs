@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::wire::v1::{Evaluation, JournalEntry, event, metric};
 
-use super::text::{bytes, id, maybe, plain, plain_lines, score, span, utc};
+use super::text::{brief, bytes, gain, id, maybe, plain, plain_lines, score, utc};
 
 /// The most that is shown of an artefact, in bytes.
 const MAX_ARTIFACT: usize = 16 << 10;
@@ -47,7 +47,7 @@ pub fn entry(entry: &JournalEntry) -> String {
                     text,
                     "- **evaluated** at {}: {outcome} (in {}, sandbox {}{})",
                     utc(it.at_ms),
-                    span(result.wall_us / 1000),
+                    brief(result.wall_us),
                     escaped(&result.isolation),
                     if result.in_process { ", in-process" } else { "" }
                 );
@@ -59,7 +59,7 @@ pub fn entry(entry: &JournalEntry) -> String {
                 }
             }
             event::Event::Judged(it) => {
-                let gain = it.delta.map(|delta| format!(" ({delta:+} on its best parent)"));
+                let gain = it.delta.map(|delta| format!(" ({} on its best parent)", gain(delta)));
                 let gain = gain.unwrap_or_default();
                 let _ = writeln!(text, "- **judged**: {}{gain}", escaped(&it.verdict));
             }

@@ -33,7 +33,7 @@ pub async fn agent(context: &mut Context, link: &Link, name: &str) -> Result<Age
         }
         Some(run) => {
             let best = id(&run.best_agent);
-            context.out.note(format_args!("{name} is a run; its best agent is {best}"));
+            context.out.note(format_args!("run {name}: best agent {best}"));
             best
         }
     };

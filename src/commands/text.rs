@@ -34,7 +34,10 @@ pub fn score(score: f64) -> String {
         return score.to_string();
     }
     if !(1e-4..1e7).contains(&size) {
-        return format!("{score:.4e}");
+        let text = format!("{score:.4e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let digits = digits.trim_end_matches('0').trim_end_matches('.');
+        return format!("{digits}e{exponent}");
     }
     let whole = if size < 10.0 { 1 } else { size.log10().floor() as usize + 1 };
     let text = format!("{score:.*}", 7usize.saturating_sub(whole));
@@ -50,6 +53,11 @@ pub fn maybe(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), score)
 }
 
+/// A difference, with its sign.
+pub fn gain(difference: f64) -> String {
+    if difference > 0.0 { format!("+{}", score(difference)) } else { score(difference) }
+}
+
 /// A span of time in its two largest units.
 pub fn span(millis: u64) -> String {
     let seconds = millis / 1000;
@@ -60,6 +68,15 @@ pub fn span(millis: u64) -> String {
         60..3600 => format!("{minutes}m{:02}s", seconds % 60),
         3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
         _ => format!("{days}d{:02}h", hours % 24),
+    }
+}
+
+/// A short span of time, in microseconds.
+pub fn brief(micros: u64) -> String {
+    match micros {
+        0..1000 => format!("{micros}µs"),
+        1000..1_000_000 => format!("{}ms", micros / 1000),
+        _ => span(micros / 1000),
     }
 }
 
@@ -229,9 +246,10 @@ mod tests {
         assert_eq!(plural(2000, "agent"), "2,000 agents");
         assert_eq!(
             [0.0, 2.5, -0.25, 123.456_789, 1e-9, 2.635_98, 12_345_678.0].map(score),
-            ["0", "2.5", "-0.25", "123.4568", "1.0000e-9", "2.63598", "1.2346e7"]
+            ["0", "2.5", "-0.25", "123.4568", "1e-9", "2.63598", "1.2346e7"]
         );
         assert_eq!([1000.0, 9_999_999.0].map(score), ["1000", "9999999"]);
+        assert_eq!([1.5, -1.5, 0.0].map(gain), ["+1.5", "-1.5", "0"]);
         assert_eq!([0, 2048, 3 << 30].map(bytes), ["0 B", "2.0 KiB", "3.0 GiB"]);
         assert_eq!([0.25, 42.4, 40_123.0].map(rate), ["0.2/s", "42/s", "40,123/s"]);
     }
@@ -242,6 +260,7 @@ mod tests {
             [0, 1234, 59_999, 61_000, 3_660_000, 90_000_000].map(span),
             ["0.0s", "1.2s", "59s", "1m01s", "1h01m", "1d01h"]
         );
+        assert_eq!([7, 1999, 1_500_000].map(brief), ["7µs", "1ms", "1.5s"]);
         assert_eq!(utc(0), "1970-01-01T00:00:00Z");
         assert_eq!(utc(951_782_399_000), "2000-02-28T23:59:59Z");
         assert_eq!(utc(951_868_799_000), "2000-02-29T23:59:59Z");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::{domain::lifecycle::Verdict, wire::v1::Agent};
+use crate::wire::v1::Agent;
 
 use super::{
     output::Tone,
@@ -46,11 +46,21 @@ pub fn draw(agents: &[Agent], paint: &dyn Fn(Tone, &str) -> String) -> Vec<Strin
     lines
 }
 
-/// Of `agents` those that were the best in their time, each under the nearest such one among
-/// its first parents, or under the initial agent that it comes from.
-pub fn champions(agents: &[Agent]) -> Vec<Agent> {
+/// Of `agents`, the oldest first, those that were the best in their time, each under the
+/// nearest such one among its first parents, or under the initial agent that it comes from.
+pub fn champions(agents: &[Agent], maximize: bool) -> Vec<Agent> {
     let place: HashMap<_, _> = agents.iter().enumerate().map(|(at, it)| (&it.id, at)).collect();
-    let champion = |at: usize| agents[at].verdict == Verdict::Champion.as_str();
+    let mut best = None;
+    let champions: Vec<bool> = agents
+        .iter()
+        .map(|agent| {
+            let better = |best: f64, own: f64| if maximize { own > best } else { own < best };
+            let new = agent.score.filter(|own| best.is_none_or(|best| better(best, *own)));
+            best = new.or(best);
+            new.is_some()
+        })
+        .collect();
+    let champion = |at: usize| champions[at];
     // A parent is older, so it stands before its children: that ends each walk.
     let parent = |at: usize| {
         let parent = agents[at].parents.first().and_then(|parent| place.get(parent).copied());
@@ -131,10 +141,13 @@ mod tests {
     fn champions_stand_under_their_nearest_champion_or_their_root() {
         let mut agents = vec![agent(1, &[]), agent(2, &[]), agent(3, &[1]), agent(4, &[3])];
         agents.extend([agent(5, &[4]), agent(6, &[2]), agent(7, &[9])]);
-        for at in [1, 3, 5, 6] {
-            agents[at].verdict = "champion".to_owned();
+        for (agent, score) in agents.iter_mut().zip([0.0, 2.0, 1.0, 3.0, 3.0, 4.0, 5.0]) {
+            agent.score = Some(score);
         }
-        assert_eq!(drawn(&champions(&agents)), ["0.1", "└─ 0.4", "0.2", "└─ 0.6", "0.7"]);
+        let lines: Vec<_> = draw(&champions(&agents, true), &|_, text| text.to_owned());
+        let lines: Vec<_> = lines.iter().map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(lines, ["0.1", "└─ 0.4", "0.2", "└─ 0.6", "0.7"]);
+        assert_eq!(champions(&agents, false).len(), 1);
     }
 
     #[test]

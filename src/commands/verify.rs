@@ -81,6 +81,7 @@ pub fn file(context: &mut Context, path: &Path, trust: &[String]) -> Result<(), 
     tell(context, &shown, &found)?;
     let agents: Vec<_> = statement.agents.iter().map(|agent| agent.to_string()).collect();
     context.out.pairs(&[
+        ("file", shown),
         ("of agent", agents.join(", ")),
         ("exported", utc(statement.at_ms)),
         ("signed by", statement.signer.to_string()),
@@ -132,7 +133,7 @@ pub fn tell(context: &mut Context, what: &str, found: &VerifyResponse) -> Result
         format!("{}, {entries}, {}", plural(found.agents, "agent"), plural(found.blocks, "block"));
     let sound = context.out.paint(Tone::Good, "sound");
     let contents = if found.contents { "contents checked" } else { "contents not checked" };
-    context.out.line(format_args!("{sound}  {what}: {counts}; {contents}"))?;
+    context.out.line(format_args!("{sound}  {counts}; {contents}"))?;
     if !found.contents && found.entries > 0 {
         context.out.note("the contents are sealed, and their key is not at hand");
     }

@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     output::Tone,
-    text::{bar, count, id, maybe, plain, plural, rate, score, span, spark},
+    text::{bar, count, id, maybe, plain, plural, rate, score, short, span, spark},
 };
 
 /// The most points of a history that are kept; beyond, every other one is dropped.
@@ -197,16 +197,17 @@ pub fn summary(run: &Run) -> Vec<(&'static str, String)> {
 
 /// What to type next, and why.
 pub fn next_steps(run: &Run) -> Vec<(String, &'static str)> {
-    let (me, best) = (id(&run.id), id(&run.best_agent));
+    // A run stands for its best agent.
+    let me = short(&run.id);
     let mut steps = Vec::new();
-    if !best.is_empty() {
+    if !run.best_agent.is_empty() {
         let dir: String = run
             .name
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' })
             .collect();
-        steps.push((format!("darwin agents export {best} best-{dir}"), "write the best agent"));
-        steps.push((format!("darwin lineage verify {best}"), "check its signed ancestry"));
+        steps.push((format!("darwin agents export {me} best-{dir}"), "write the best agent"));
+        steps.push((format!("darwin lineage verify {me}"), "check its signed ancestry"));
     }
     if run.failed > 0 {
         let command = format!("darwin journal {me} --only archived --limit 3");
@@ -215,8 +216,14 @@ pub fn next_steps(run: &Run) -> Vec<(String, &'static str)> {
     match run.state.as_str() {
         "stopped" => steps.push((format!("darwin runs resume {me}"), "go on")),
         "finished" => {
-            let command = format!("darwin runs resume {me} --max-time 5m");
-            steps.push((command, "go on with a wider limit"));
+            let flag = match run.reason.as_str() {
+                "generations" => format!("--max-generations {}", run.generation * 2),
+                "evaluations" => format!("--max-evaluations {}", run.agents * 2),
+                "time" => format!("--max-time {}s", run.elapsed_ms.div_ceil(500)),
+                // More of the same would not help: no limit is in the way.
+                _ => return steps,
+            };
+            steps.push((format!("darwin runs resume {me} {flag}"), "go on for as long again"));
         }
         _ => {}
     }
@@ -298,9 +305,15 @@ mod tests {
         let stopped = Run { state: "stopped".to_owned(), failed: 0, ..run() };
         assert_eq!(commands(&stopped), ["darwin runs resume "]);
         let best_agent = bytes::Bytes::from_static(&[1; 16]);
-        let finished =
-            Run { state: "finished".to_owned(), name: "a b".to_owned(), best_agent, ..run() };
+        let finished = Run {
+            state: "finished".to_owned(),
+            reason: "generations".to_owned(),
+            name: "a b".to_owned(),
+            best_agent,
+            ..run()
+        };
         let commands = commands(&finished);
         assert!(commands[0].ends_with(" best-a-b") && commands.len() == 4, "{commands:?}");
+        assert!(commands[3].ends_with(" --max-generations 24"), "{commands:?}");
     }
 }
