@@ -5,7 +5,11 @@ use std::{
     os::unix::{fs::MetadataExt as _, net::UnixDatagram, process::ExitStatusExt as _},
 };
 
-use darwin::{link::endpoint::Endpoint, wire::v1};
+use darwin::{
+    code::Code,
+    link::endpoint::Endpoint,
+    wire::{fault::Fault, v1},
+};
 use rustix::process::Signal;
 
 use crate::home::{Home, PATIENCE, get, until};
@@ -181,4 +185,49 @@ fn the_log_suits_journald_and_machines() {
     let text = home.log();
     let parsed = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
     assert!(!text.is_empty() && text.lines().all(|line| parsed(line)["level"] == "INFO"));
+}
+
+/// Starts an evaluation that takes longer than any test, and waits until it is at work.
+async fn long_evaluation(home: &mut Home, drain_seconds: &str) -> tokio::task::JoinHandle<Fault> {
+    let mut command = home.darwind(&[]);
+    command.env("DARWIN_SERVER__DRAIN_SECONDS", drain_seconds);
+    let endpoint = home.spawn(command);
+    let link = home.link(&endpoint).await;
+    let suite = "name = \"slow\"\nkind = \"command\"\nargv = [\"sleep\", \"1000\"]\n\
+                 [[objectives]]\nname = \"score\"\n";
+    let request = v1::EvaluateRequest {
+        suite_toml: suite.to_owned(),
+        what: Some(v1::evaluate_request::What::Genome(v1::Genome::default())),
+        sandbox: "reduced".to_owned(),
+        ..Default::default()
+    };
+    let call =
+        tokio::spawn(async move { link.evaluations().evaluate(request).await.unwrap_err().into() });
+    until("the evaluation is at work", || {
+        assert!(!call.is_finished(), "{}", home.log());
+        get(endpoint.admin, "/metrics").1.contains("\ndarwin_calls_open 1\n").then_some(())
+    });
+    call
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_has_a_deadline() {
+    let mut home = Home::new();
+    let call = long_evaluation(&mut home, "1").await;
+    home.signal(Signal::TERM);
+    assert_eq!(home.wait().code(), Some(0), "{}", home.log());
+    assert!(home.log().contains("did not end in time"), "{}", home.log());
+    assert_eq!(call.await.unwrap().code(), Code::Unavailable);
+    assert!(!home.paths().run_dir.join("endpoint.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_is_final() {
+    let mut home = Home::new();
+    let call = long_evaluation(&mut home, "3600").await;
+    home.signal(Signal::TERM);
+    until("it drains", || home.log().contains("draining").then_some(()));
+    home.signal(Signal::INT);
+    assert_eq!(home.wait().code(), Some(143), "{}", home.log());
+    assert_eq!(call.await.unwrap().code(), Code::Unavailable);
 }

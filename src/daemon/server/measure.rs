@@ -43,10 +43,11 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let method = request.uri().path().to_owned();
-        let begun = Instant::now();
+        let (begun, open) = (Instant::now(), Open::new());
         let answer = self.0.call(request);
         Box::pin(async move {
             let answer = answer.await?;
+            drop(open);
             // An error comes in the headers; what a stream ends with later is not seen here.
             let status = answer.headers().get("grpc-status").and_then(|value| value.to_str().ok());
             let status =
@@ -60,5 +61,22 @@ where
             metrics::histogram!("darwin_call_seconds", "method" => method).record(begun.elapsed());
             Ok(answer)
         })
+    }
+}
+
+/// Counts a call as open until it is answered or given up.
+struct Open(metrics::Gauge);
+
+impl Open {
+    fn new() -> Self {
+        let gauge = metrics::gauge!("darwin_calls_open");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
