@@ -176,10 +176,10 @@ async fn ours(dir: &Path, agents: u64) -> u64 {
         let end = (next + BATCH as u64).min(agents).min((next / WIDTH + 1) * WIDTH);
         let batch = (next..end).map(|n| agent(n, &space)).collect();
         waiting.push_back(registry.submit(Some(run_id()), session, batch).await.expect("room"));
-        if waiting.len() >= IN_FLIGHT {
-            if let Some(receipt) = waiting.pop_front() {
-                receipt.await.expect("a commit");
-            }
+        if waiting.len() >= IN_FLIGHT
+            && let Some(receipt) = waiting.pop_front()
+        {
+            receipt.await.expect("a commit");
         }
         if end * 10 / agents > next * 10 / agents {
             for receipt in waiting.drain(..) {

@@ -51,7 +51,8 @@ async fn results_come_back_in_the_order_of_commits_after_a_restart() {
 async fn the_same_agent_again_is_the_one_that_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let registry = open(dir.path(), &ON_DISK).await.unwrap();
-    let run = Some(with_run(&registry).await);
+    let id_of_run = with_run(&registry).await;
+    let run = Some(id_of_run);
     let batch = || family(2, 5).into_iter().flatten().collect::<Vec<_>>();
     let first = registry.submit(run, session_id(), batch()).await.unwrap().await.unwrap();
     let again = registry.submit(run, session_id(), batch()).await.unwrap().await.unwrap();
@@ -64,7 +65,7 @@ async fn the_same_agent_again_is_the_one_that_is_stored() {
     more.push(agent((2, 0), &[(1, 4)], None));
     let third = registry.submit(run, session_id(), more).await.unwrap().await.unwrap();
     assert_eq!(third[..10], first);
-    let row = registry.run(run.unwrap()).await.unwrap().unwrap();
+    let row = registry.run(id_of_run).await.unwrap().unwrap();
     assert_eq!((row.agents, row.failed), (11, 1));
 
     let other = vec![agent((1, 0), &[(0, 0), (0, 1)], Some(5.0))];
@@ -81,7 +82,7 @@ async fn a_child_is_refused_before_its_parent_and_the_batch_with_it() {
     let refused = registry.submit(run, session_id(), batch).await.unwrap().await.unwrap_err();
     assert_eq!(refused.code(), Code::Conflict);
     assert!(refused.to_string().contains(&id((1, 0)).to_string()), "{refused}");
-    assert_eq!(registry.run(run.unwrap()).await.unwrap().unwrap().agents, 0);
+    assert_eq!(registry.run(run_id(RUN)).await.unwrap().unwrap().agents, 0);
     // And it can be stored once the parent is.
     let batch = vec![
         agent((0, 0), &[], Some(1.0)),

@@ -1,6 +1,6 @@
 //! What can go wrong in a store, and the damage that a check finds.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, fs::File, io, path::Path};
 
 use crate::code::Code;
 
@@ -162,6 +162,18 @@ impl StoreError {
             Self::Version { .. } | Self::Place { .. } => Code::Config,
         }
     }
+}
+
+/// Makes the name of a new file or folder durable.
+///
+/// # Errors
+/// If the system refuses.
+pub fn sync_parent(path: &Path) -> Result<(), StoreError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or_else(|| Path::new("."));
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| StoreError::io("syncing", parent, error))
 }
 
 /// Whether the disk or the quota is full.

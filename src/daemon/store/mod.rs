@@ -13,7 +13,7 @@ use std::{
 };
 
 use cold::{Cold, file::FileCold, memory::MemoryCold};
-use error::StoreError;
+use error::{StoreError, sync_parent};
 use hot::{Hot, memory::MemoryHot};
 use warm::{Warm, sqlite::SqliteWarm};
 
@@ -53,6 +53,7 @@ impl Stores {
             .mode(0o700)
             .create(dir)
             .map_err(|error| StoreError::io("making", dir, error))?;
+        sync_parent(dir)?;
         let lock = lock(dir)?;
         let path = |rest: &str, usual: &str| -> PathBuf {
             dir.join(if rest.is_empty() { usual } else { rest.trim_start_matches("//") })

@@ -59,7 +59,7 @@ async fn what_is_revoked_is_never_seen() {
         let (gone, kept) = (block(1, 100), block(2, 50));
         cold.append(vec![gone.clone()]).await.unwrap();
         cold.revoke().await.unwrap();
-        put(&cold, &[kept.clone()]).await;
+        put(&cold, std::slice::from_ref(&kept)).await;
         assert_eq!(cold.get(gone.cid).await.unwrap(), None);
         assert_eq!(cold.get(kept.cid).await.unwrap(), Some(kept.bytes));
         cold.revoke().await.unwrap();

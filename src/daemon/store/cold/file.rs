@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     daemon::store::error::{Damage, StoreError},
-    provenance::block::{Block, MAX_BLOCK, digest_of},
+    provenance::{
+        block::{Block, MAX_BLOCK, digest_of},
+        car,
+    },
 };
 
 /// The usual size at which a segment is closed, in bytes.
@@ -231,7 +234,7 @@ impl Shared {
                 return Err(StoreError::Exhausted { what });
             };
             places.push((frame::key(&block.cid), offset));
-            frame::write(&mut out, &block.cid, &block.bytes);
+            car::append(&mut out, block);
         }
         let end = length + out.len() as u64;
         let written = file.write_all_at(&out, length);
@@ -315,10 +318,10 @@ impl Shared {
             let closed: Vec<_> = hinted.into_iter().chain(rest).map(|(n, l)| (*n, *l)).collect();
             (growing, closed)
         };
-        if let Some((number, file, length, places)) = growing {
-            if let Some(bytes) = read_any(&file, number, length, &places, &wanted.cid)? {
-                return Ok(Some(bytes));
-            }
+        if let Some((number, file, length, places)) = growing
+            && let Some(bytes) = read_any(&file, number, length, &places, &wanted.cid)?
+        {
+            return Ok(Some(bytes));
         }
         let mut unsure = None;
         for (number, length) in closed {

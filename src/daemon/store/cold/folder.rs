@@ -16,7 +16,7 @@ use super::{
     index::{Index, Sidecar},
     segment::{self, Found},
 };
-use crate::daemon::store::error::{Damage, StoreError};
+use crate::daemon::store::error::{Damage, StoreError, sync_parent};
 
 /// How many closed segments are kept open for reading.
 const OPEN: usize = 64;
@@ -87,6 +87,7 @@ impl Folder {
     /// If it can't be made.
     pub fn new(dir: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).map_err(|error| StoreError::io("making", dir, error))?;
+        sync_parent(dir)?;
         Ok(Self { dir: dir.to_owned(), store: OnceLock::new(), open: Mutex::default() })
     }
 
@@ -263,11 +264,10 @@ impl Folder {
     /// A closed segment, open for reading; its sidecar is made anew if it isn't there.
     fn opened(&self, number: u32, length: u64) -> Result<Arc<Opened>, StoreError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = open.iter().position(|(other, _)| *other == number) {
-            if let Some((number, opened)) = open.remove(at) {
-                open.push_front((number, Arc::clone(&opened)));
-                return Ok(opened);
-            }
+        let known = open.iter().position(|(other, _)| *other == number);
+        if let Some((number, opened)) = known.and_then(|at| open.remove(at)) {
+            open.push_front((number, Arc::clone(&opened)));
+            return Ok(opened);
         }
         let path = self.path(number);
         let file = File::open(&path).map_err(|error| match error.kind() {
@@ -332,12 +332,12 @@ impl Folder {
             let what = "it does not start with this segment's header";
             checked.faults.insert(0, damage(number, Some(0), what));
         }
-        if let Some(sidecar) = self.sidecar(number, length)? {
-            if !sidecar.intact().map_err(read)? {
-                let what = "the index is damaged; remove it, and it is made anew".to_owned();
-                let place = segment::sidecar_name(number);
-                checked.faults.push(Damage { place, offset: None, what });
-            }
+        if let Some(sidecar) = self.sidecar(number, length)?
+            && !sidecar.intact().map_err(read)?
+        {
+            let what = "the index is damaged; remove it, and it is made anew".to_owned();
+            let place = segment::sidecar_name(number);
+            checked.faults.push(Damage { place, offset: None, what });
         }
         Ok(checked)
     }

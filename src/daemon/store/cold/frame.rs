@@ -1,9 +1,9 @@
-//! How a block lies in a segment: CAR v1 (varint of the length, CID, bytes), one at a time.
+//! Reads one block of a segment, wherever it lies: CAR v1, varint of the length, CID, bytes.
 
 use cid::Cid;
 
 use crate::provenance::{
-    block::{CID_LEN, MAX_BLOCK, cid_bytes, cid_from_bytes, digest_of},
+    block::{CID_LEN, MAX_BLOCK, cid_from_bytes, digest_of},
     digest::sha256,
 };
 
@@ -19,15 +19,6 @@ pub struct Head {
     pub start: usize,
     /// Where they end: the frame's length.
     pub end: usize,
-}
-
-/// Appends the frame of a block to `out`.
-pub fn write(out: &mut Vec<u8>, cid: &Cid, bytes: &[u8]) {
-    let id = cid_bytes(cid);
-    let mut buffer = unsigned_varint::encode::usize_buffer();
-    out.extend_from_slice(unsigned_varint::encode::usize(id.len() + bytes.len(), &mut buffer));
-    out.extend_from_slice(&id);
-    out.extend_from_slice(bytes);
 }
 
 /// The head of the frame at the start of `bytes`, which may end within the block but not
@@ -66,13 +57,13 @@ pub fn key(cid: &Cid) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provenance::block::Block;
+    use crate::provenance::{block::Block, car};
 
     #[test]
     fn a_frame_is_read_as_it_was_written_and_every_flipped_bit_of_its_head_shows() {
         let block = Block::raw(vec![7u8; 300]);
         let mut bytes = Vec::new();
-        write(&mut bytes, &block.cid, &block.bytes);
+        car::append(&mut bytes, &block);
         let found = head(&bytes).unwrap();
         assert_eq!((found.cid, &bytes[found.start..found.end]), (block.cid, &block.bytes[..]));
         for bit in 0..found.start * 8 {
@@ -90,7 +81,7 @@ mod tests {
     fn a_frame_that_is_cut_off_is_refused() {
         let block = Block::raw(vec![1u8, 2, 3]);
         let mut bytes = Vec::new();
-        write(&mut bytes, &block.cid, &block.bytes);
+        car::append(&mut bytes, &block);
         for length in 0..CID_LEN {
             assert!(head(&bytes[..length]).is_err(), "{length}");
         }

@@ -118,7 +118,7 @@ impl Sidecar {
     pub fn find(&self, key: u64) -> io::Result<Vec<u32>> {
         // The first record that is not below the key lies in [low, high].
         let (mut low, mut high) = (0, self.count);
-        let mut guess = u128::from(key) * u128::from(self.count) >> 64;
+        let mut guess = (u128::from(key) * u128::from(self.count)) >> 64;
         loop {
             let middle = u64::try_from(guess).unwrap_or(low).clamp(low, high);
             let from = middle.saturating_sub(WINDOW / 2).max(low);

@@ -6,7 +6,10 @@ use cid::Cid;
 use ipld_core::ipld::Ipld;
 
 use super::frame::{self, Head};
-use crate::provenance::block::{Block, CID_LEN};
+use crate::provenance::{
+    block::{Block, CID_LEN},
+    car,
+};
 
 /// The version of the segment's root block.
 const VERSION: i128 = 1;
@@ -39,25 +42,17 @@ pub fn named(name: &str) -> Option<(u32, bool)> {
 /// store's id and the number, so that they can be checked byte by byte.
 #[must_use]
 pub fn header(store: [u8; 16], number: u32) -> Vec<u8> {
-    let map = |entries: Vec<(&str, Ipld)>| {
-        Ipld::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-    };
-    let encode = |value: &Ipld| serde_ipld_dagcbor::to_vec(value).unwrap_or_default();
-    let root = Block::dag_cbor(encode(&map(vec![
+    let entries = [
         ("darwin", Ipld::String("segment".to_owned())),
         ("number", Ipld::Integer(i128::from(number))),
         ("store", Ipld::Bytes(store.to_vec())),
         ("version", Ipld::Integer(VERSION)),
-    ])));
-    let head = encode(&map(vec![
-        ("roots", Ipld::List(vec![Ipld::Link(root.cid)])),
-        ("version", Ipld::Integer(1)),
-    ]));
-    let mut out = Vec::with_capacity(256);
-    let mut buffer = unsigned_varint::encode::usize_buffer();
-    out.extend_from_slice(unsigned_varint::encode::usize(head.len(), &mut buffer));
-    out.extend_from_slice(&head);
-    frame::write(&mut out, &root.cid, &root.bytes);
+    ];
+    let map = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let root = serde_ipld_dagcbor::to_vec(&Ipld::Map(map)).unwrap_or_default();
+    let root = Block::dag_cbor(root);
+    let mut out = car::header(&[root.cid]);
+    car::append(&mut out, &root);
     out
 }
 

@@ -180,7 +180,7 @@ async fn a_missing_or_cut_segment_is_named() {
             what: "the segment is missing".to_owned(),
         };
         let (cold, found) = folder.open().await;
-        assert_eq!(found.faults, [missing.clone()]);
+        assert_eq!(found.faults, std::slice::from_ref(&missing));
         assert!(all_faults(&cold).await.contains(&missing));
         assert!(folder.readable(&cold).await >= 6);
 

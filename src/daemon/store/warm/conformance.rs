@@ -257,7 +257,7 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         assert_eq!((row.state, row.elapsed_ms, row.started_ms), (RunState::Running, 9, 77));
         assert_eq!((row.stop.evaluations, row.stop.time), (Some(u64::MAX), Some(1.5)));
         assert_eq!(rows.run_content(run()).await.unwrap().unwrap(), "sealed content");
-        assert_eq!(rows.runs(Some(session()), 5).await.unwrap(), [row.clone()]);
+        assert_eq!(rows.runs(Some(session()), 5).await.unwrap(), std::slice::from_ref(&row));
         assert_eq!(rows.runs(None, 5).await.unwrap(), [row]);
         assert_eq!(rows.runs(Some(other), 5).await.unwrap(), []);
 

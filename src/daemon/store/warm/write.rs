@@ -278,10 +278,10 @@ impl Tally {
         self.failed += i64::from(agent.fitness.is_none());
         self.generation = self.generation.max(agent.generation);
         self.last = self.last.max(agent.node);
-        if let Some(fitness) = agent.fitness {
-            if self.best.is_none_or(|(best, _)| fitness > best) {
-                self.best = Some((fitness, agent.node));
-            }
+        if let Some(fitness) = agent.fitness
+            && self.best.is_none_or(|(best, _)| fitness > best)
+        {
+            self.best = Some((fitness, agent.node));
         }
     }
 
