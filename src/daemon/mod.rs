@@ -143,7 +143,11 @@ fn start(
         };
         let user = user(&|name| std::env::var_os(name));
         let setup = Setup { config, paths, user, log, metrics, reload };
-        let result = run(setup, listeners, control).await;
+        let kill = control.kill.clone();
+        let result = tokio::select! {
+            result = run(setup, listeners, control) => result,
+            () = kill.cancelled() => Err(DaemonError::Killed),
+        };
         watch.abort();
         result
     });

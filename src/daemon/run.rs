@@ -98,7 +98,7 @@ impl Listeners {
 /// Runs the daemon until `control` or a failure ends it.
 ///
 /// # Errors
-/// If it can't start, a task fails that it can't do without, or it is killed.
+/// If it can't start, or a task fails that it can't do without.
 pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result<(), DaemonError> {
     let Setup { mut config, paths, user, log, metrics, reload } = setup;
     let port = |source| DaemonError::System { action: "read the ports' addresses", source };
@@ -111,39 +111,11 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     let shown = vitals.clone();
     tree.spawn(Task::Admin, move |_| admin::serve(port.clone(), shown.clone()));
 
-    let registry = open_registry(&paths, &config, &clock).await?;
-    let watched = registry.clone();
-    vitals.watch(Box::new(move || watched.trouble().map(|error| error.to_string())));
-    let writer = registry.clone();
-    tree.spawn_once(Task::Writer, |stop| async move {
-        stop.cancelled().await;
-        writer.close().await;
-        Ok(())
-    });
-
-    let evaluator = evaluator(&paths, &config)?;
-    let manager =
-        Manager::new(registry.clone(), evaluator.clone(), config.manager.clone(), workers(&config));
-    let taken_up = CancellationToken::new();
-    let (runs, ready) = (manager.clone(), taken_up.clone());
-    tree.spawn_once(Task::Runs, |stop| async move {
-        tokio::select! {
-            count = runs.recover() => {
-                let count = count.map_err(|error| error.to_string())?;
-                tracing::info!(runs = count, "took up what was at work");
-                ready.cancel();
-                stop.cancelled().await;
-            }
-            // An evaluator may take its time to start; what is not taken up yet stays as it is.
-            () = stop.cancelled() => {}
-        }
-        runs.drain().await;
-        Ok(())
-    });
-
     let certificates = Certificates::open(&paths, user, &config, &clock)?;
-    let (acceptor, doors) = Acceptor::new(listeners.public, certificates.tls.clone(), LIMITS);
-    let context = Arc::new(Context {
+    let evaluator = evaluator(&paths, &config)?;
+    let registry = store(&mut tree, &paths, &config, &clock, &vitals).await?;
+    let (manager, taken_up) = work(&mut tree, &registry, &evaluator, &config);
+    let context = Context {
         vitals: vitals.clone(),
         registry,
         evaluator,
@@ -159,17 +131,8 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         workers: workers(&config),
         taken_up,
         stop: control.stop.clone(),
-    });
-    tree.spawn_once(Task::Acceptor, |stop| async {
-        acceptor.run(stop).await;
-        Ok(())
-    });
-    let hub = context.clone();
-    tree.spawn_once(Task::Calls, move |stop| server::calls(context, doors.grpc, stop));
-    tree.spawn_once(Task::Streams, move |stop| async move {
-        server::sockets(hub, doors.sockets, stop).await;
-        Ok(())
-    });
+    };
+    serve(&mut tree, listeners.public, &certificates, Arc::new(context));
     let renewed = certificates.clone();
     tree.spawn(Task::Renewal, move |_| renewed.clone().keep(clock.clone()));
     if let Some(interval) = notify::watchdog() {
@@ -210,12 +173,90 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     if let Err(error) = Endpoint::withdraw(&paths.run_dir) {
         tracing::warn!("{error}");
     }
-    let drain = tree.end(Duration::from_secs(config.server.drain_seconds));
-    tokio::select! {
-        late = drain => tracing::info!(late = late.len(), "ended"),
-        () = control.kill.cancelled() => return Err(DaemonError::Killed),
-    }
+    let late = tree.end(Duration::from_secs(config.server.drain_seconds)).await;
+    tracing::info!(late = late.len(), "ended");
     result
+}
+
+/// Opens the tiers and the registry over them; what it is handed is committed to the last.
+async fn store(
+    tree: &mut Tree,
+    paths: &Paths,
+    config: &Config,
+    clock: &Clock,
+    vitals: &Vitals,
+) -> Result<Registry, DaemonError> {
+    let store = &config.store;
+    let places = Places {
+        cold: store.cold.expose(),
+        warm: store.warm.expose(),
+        hot: store.hot.expose(),
+        segment: store.segment_mib << 20,
+    };
+    let stores = Stores::open(&paths.store(), &places)?;
+    let settings = Settings {
+        group: config.registry.group,
+        flush: Duration::from_millis(config.registry.flush_ms),
+        queue: config.registry.queue,
+    };
+    let registry = Registry::open(stores, &paths.keys(), settings, clock.clone()).await?;
+    let watched = registry.clone();
+    vitals.watch(Box::new(move || watched.trouble().map(|error| error.to_string())));
+    let writer = registry.clone();
+    tree.spawn_once(Task::Writer, |stop| async move {
+        stop.cancelled().await;
+        writer.close().await;
+        Ok(())
+    });
+    Ok(registry)
+}
+
+/// Starts the manager, which takes up what was at work; the token tells when it has.
+fn work(
+    tree: &mut Tree,
+    registry: &Registry,
+    evaluator: &Evaluator,
+    config: &Config,
+) -> (Arc<Manager>, CancellationToken) {
+    let manager =
+        Manager::new(registry.clone(), evaluator.clone(), config.manager.clone(), workers(config));
+    let taken_up = CancellationToken::new();
+    let (runs, ready) = (manager.clone(), taken_up.clone());
+    tree.spawn_once(Task::Runs, |stop| async move {
+        tokio::select! {
+            count = runs.recover() => {
+                let count = count.map_err(|error| error.to_string())?;
+                tracing::info!(runs = count, "took up what was at work");
+                ready.cancel();
+                stop.cancelled().await;
+            }
+            // An evaluator may take its time to start; what is not taken up yet stays as it is.
+            () = stop.cancelled() => {}
+        }
+        runs.drain().await;
+        Ok(())
+    });
+    (manager, taken_up)
+}
+
+/// Opens the doors.
+fn serve(
+    tree: &mut Tree,
+    listener: TcpListener,
+    certificates: &Certificates,
+    context: Arc<Context>,
+) {
+    let (acceptor, doors) = Acceptor::new(listener, certificates.tls.clone(), LIMITS);
+    tree.spawn_once(Task::Acceptor, |stop| async {
+        acceptor.run(stop).await;
+        Ok(())
+    });
+    let hub = context.clone();
+    tree.spawn_once(Task::Calls, move |stop| server::calls(context, doors.grpc, stop));
+    tree.spawn_once(Task::Streams, move |stop| async move {
+        server::sockets(hub, doors.sockets, stop).await;
+        Ok(())
+    });
 }
 
 /// Applies what of `new` takes effect without a restart.
@@ -239,28 +280,6 @@ fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: 
     } else {
         tracing::warn!("read the configuration again; some of what changed needs a restart");
     }
-}
-
-/// Opens the tiers and the registry over them.
-async fn open_registry(
-    paths: &Paths,
-    config: &Config,
-    clock: &Clock,
-) -> Result<Registry, DaemonError> {
-    let store = &config.store;
-    let places = Places {
-        cold: store.cold.expose(),
-        warm: store.warm.expose(),
-        hot: store.hot.expose(),
-        segment: store.segment_mib << 20,
-    };
-    let stores = Stores::open(&paths.store(), &places)?;
-    let settings = Settings {
-        group: config.registry.group,
-        flush: Duration::from_millis(config.registry.flush_ms),
-        queue: config.registry.queue,
-    };
-    Ok(Registry::open(stores, &paths.keys(), settings, clock.clone()).await?)
 }
 
 /// The evaluator, whose sandboxes start with this very program.

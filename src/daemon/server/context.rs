@@ -206,10 +206,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_change_is_an_error_with_a_code() {
-        async fn change() -> Result<(), Fault> {
-            panic!("as the test wants");
-        }
-        let status = to_the_end(change()).await.unwrap_err();
+        let change = std::future::poll_fn(|_| -> std::task::Poll<Result<(), Fault>> {
+            panic!("as the test wants")
+        });
+        let status = to_the_end(change).await.unwrap_err();
         assert_eq!(Fault::from(status).code(), Code::Bug);
     }
 

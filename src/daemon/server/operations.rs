@@ -51,7 +51,6 @@ impl Operations for Service {
             agents,
             tiers: context.tiers.iter().map(tier).collect(),
             workers: u32::try_from(context.workers).unwrap_or(u32::MAX),
-            ..Default::default()
         }))
     }
 
