@@ -1,0 +1,167 @@
+//! Evaluations a second of a trivial suite in the full sandbox, beside plain processes in the
+//! same run: `python3` started anew for each candidate, and bare fork, exec and wait.
+//!
+//! `cargo bench --bench evaluator`. `DARWIN_BENCH_EVALUATIONS` sets the most evaluations of
+//! one series (default 10,000).
+
+#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a bench stops at once")]
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use darwin::{
+    daemon::evaluator::{Bench, Evaluator, EvaluatorConfig, Profile},
+    domain::{
+        genome::{File, FilePath, Genome, Space},
+        objective::{Goal, Objective},
+        suite::{Bundle, Limits, Method, Suite},
+    },
+};
+use futures_util::{StreamExt as _, stream};
+
+const EVALUATOR: &str = "
+def evaluate(path):
+    with open(path) as file:
+        return {'combined_score': float(len(file.read()))}
+";
+const MAIN: &str = "
+import sys
+print(evaluate(sys.argv[1]))
+";
+const PROGRAM: &str = "# EVOLVE-BLOCK-START\nx = 1.0\n# EVOLVE-BLOCK-END\n";
+/// How often plain processes are started.
+const PLAIN: usize = 100;
+
+fn main() {
+    let workers = thread::available_parallelism().map_or(1, Into::into);
+    println!("{workers} workers; evaluations/s");
+    let scratch = tempfile::tempdir().unwrap();
+    let (program, evaluator) = (scratch.path().join("a.py"), scratch.path().join("evaluator.py"));
+    std::fs::write(&program, PROGRAM).unwrap();
+    std::fs::write(&evaluator, format!("{EVALUATOR}{MAIN}")).unwrap();
+
+    // The interpreter itself, and not a shim before it.
+    let python = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .map(|output| String::from_utf8(output.stdout).unwrap())
+        .unwrap();
+    let python = python.trim();
+    show(
+        "bare fork+exec+wait of true",
+        10 * PLAIN,
+        plain(workers, 10 * PLAIN, || Command::new("/bin/true")),
+    );
+    show(
+        "python3 evaluator.py for each",
+        PLAIN,
+        plain(workers, PLAIN, || {
+            let mut command = Command::new(python);
+            command.arg(&evaluator).arg(&program);
+            command
+        }),
+    );
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let opener = Evaluator::new(EvaluatorConfig {
+            python: python.into(),
+            helper: Path::new(env!("CARGO_BIN_EXE_darwind")).to_owned(),
+            scratch: scratch.path().join("sandboxes"),
+        });
+        let open = async |method, text: &str| {
+            let suite = Suite {
+                name: "bench".into(),
+                objectives: vec![Objective::new("combined_score", Goal::Maximize)],
+                method,
+                limits: Limits::default(),
+            };
+            let bundle = files("evaluator.py", text);
+            let space = Arc::new(Space::default());
+            opener.open(&suite, &bundle, space, Profile::Full, workers).await.unwrap()
+        };
+        let method = Method::Python {
+            evaluator: "evaluator.py".into(),
+            program: None,
+            cascade: true,
+            cascade_thresholds: Vec::new(),
+        };
+        let bench = open(method, EVALUATOR).await;
+        evaluate(&bench, workers, 2 * workers).await;
+        let most = std::env::var("DARWIN_BENCH_EVALUATIONS").ok();
+        let most = most.map_or(10_000, |most| most.parse().unwrap());
+        for count in [100, 1_000, 10_000].into_iter().filter(|count| *count <= most) {
+            let times = evaluate(&bench, workers, count).await;
+            show("python suite, full sandbox", count, times[count - 1]);
+            if count == 10_000 {
+                let tenth = count / 10;
+                let first = tenth as f64 / times[tenth - 1].as_secs_f64();
+                let last = (times[count - 1] - times[count - tenth - 1]).as_secs_f64();
+                let last = tenth as f64 / last;
+                println!(
+                    "{:>45} first tenth {first:.0}, last tenth {last:.0}: {:.0} %; \
+                     resident here {} MiB",
+                    "",
+                    100.0 * last / first,
+                    resident() >> 10
+                );
+            }
+        }
+        bench.close().await;
+
+        let argv = ["echo", "{\"combined_score\": 1}"].map(str::to_owned).to_vec();
+        let bench = open(Method::Command { argv }, "").await;
+        evaluate(&bench, workers, 2 * workers).await;
+        let times = evaluate(&bench, workers, 1_000).await;
+        show("command suite, full sandbox", 1_000, times[999]);
+        bench.close().await;
+    });
+}
+
+/// Evaluates `count` times, as many at once as there are workers; when each was done.
+async fn evaluate(bench: &Bench, workers: usize, count: usize) -> Vec<Duration> {
+    let genome = Genome { files: Arc::new(files("a.py", PROGRAM)), ..Genome::default() };
+    let start = Instant::now();
+    let results = stream::iter(0..count).map(|seed| bench.evaluate(&genome, seed as u64));
+    let done = results.buffer_unordered(workers).map(|result| {
+        assert!(result.unwrap().scores.is_ok());
+        start.elapsed()
+    });
+    done.collect().await
+}
+
+/// The time that `count` processes take, as many at once as there are workers.
+fn plain(workers: usize, count: usize, command: impl Fn() -> Command + Sync) -> Duration {
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                for _ in 0..count / workers {
+                    assert!(command().stdout(Stdio::null()).status().unwrap().success());
+                }
+            });
+        }
+    });
+    start.elapsed()
+}
+
+fn files(path: &str, text: &str) -> Bundle {
+    let file = File { bytes: text.to_owned().into(), executable: false };
+    [(FilePath::new(path).unwrap(), file)].into()
+}
+
+fn show(what: &str, count: usize, time: Duration) {
+    println!("{what:<32} {count:>6}: {:>8.0}/s", count as f64 / time.as_secs_f64());
+}
+
+/// This process's resident memory, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
