@@ -90,6 +90,7 @@ fn main() {
             program: None,
             cascade: true,
             cascade_thresholds: Vec::new(),
+            feature_dimensions: Vec::new(),
         };
         let bench = open(method, EVALUATOR).await;
         evaluate(&bench, workers, 2 * workers).await;

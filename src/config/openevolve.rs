@@ -143,6 +143,9 @@ fn spec(keys: &mut Keys, name: String, program: &str) -> Result<RunSpec, SpecErr
             cascade_thresholds: keys
                 .numbers(&["evaluator", "cascade_thresholds"])?
                 .unwrap_or_else(|| vec![0.5, 0.75, 0.9]),
+            feature_dimensions: keys
+                .names(&["database", "feature_dimensions"])?
+                .unwrap_or_else(|| vec!["complexity".to_owned(), "diversity".to_owned()]),
         },
         limits,
     };
@@ -203,6 +206,12 @@ impl Keys {
         })
     }
 
+    fn names(&mut self, path: &[&str]) -> Result<Option<Vec<String>>, SpecError> {
+        self.read(path, "a list of names", |value| {
+            value.as_sequence()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+        })
+    }
+
     /// One sentence that names all keys which were set and mean nothing here.
     fn warning(&self, path: &Path) -> Option<String> {
         let mut ignored = Vec::new();
@@ -242,7 +251,8 @@ mod tests {
         let dir = problem(
             "max_iterations: 100\nrandom_seed: 7\nearly_stopping_patience: 40\n\
              log_level: DEBUG\nllm:\n  models: [{name: gpt}]\n  api_key: ${KEY}\n\
-             database:\n  population_size: 50\n  num_islands: 3\n  elite_selection_ratio: 0.25\n\
+             database:\n  population_size: 50\n  num_islands: 3\n  elite_selection_ratio: 0.25\n  \
+             feature_dimensions: [size]\n\
              evaluator:\n  timeout: 60\n  cascade_thresholds: [0.1]\n  parallel_evaluations: 4\n\
              max_code_length: 20000\n",
         );
@@ -251,9 +261,12 @@ mod tests {
         assert_eq!((spec.search.population, spec.search.elitism), (12, 0.25));
         assert_eq!((spec.stop.tau, spec.stop.window), (Some(0.001), Some(4)));
         assert_eq!(spec.suite.limits.time, 60.0);
-        let Method::Python { program, cascade, cascade_thresholds, .. } = &spec.suite.method else {
+        let Method::Python { program, cascade, cascade_thresholds, feature_dimensions, .. } =
+            &spec.suite.method
+        else {
             panic!("{:?}", spec.suite.method);
         };
+        assert_eq!(feature_dimensions, &["size"]);
         assert_eq!(program.as_deref(), Some("initial_program.py"));
         assert!(*cascade && cascade_thresholds == &[0.1]);
         assert_eq!((agent_files.len(), suite_files.len()), (1, 3));

@@ -72,7 +72,9 @@ pub(super) fn read(
     let own: &[&str] = match suite.get("kind").and_then(Value::as_str) {
         Some("builtin") => &["function", "dimensions"],
         Some("command") => &["argv"],
-        Some("python") => &["evaluator", "program", "cascade", "cascade_thresholds"],
+        Some("python") => {
+            &["evaluator", "program", "cascade", "cascade_thresholds", "feature_dimensions"]
+        }
         Some(other) => {
             let hint = text::hint(other, &["builtin", "command", "python"]);
             return Err(fault(place, "kind", format!("there is no kind “{other}”; {hint}")));

@@ -55,11 +55,20 @@ pub enum Method {
         /// What a stage must score for the next to run.
         #[serde(default = "thresholds")]
         cascade_thresholds: Vec<f64>,
+        /// Metrics that describe an agent and do not score it: they are not in the mean that
+        /// stands for a missing `combined_score`.
+        #[serde(default = "features")]
+        feature_dimensions: Vec<String>,
     },
 }
 
 fn yes() -> bool {
     true
+}
+
+/// Those of `OpenEvolve`.
+fn features() -> Vec<String> {
+    vec!["complexity".to_owned(), "diversity".to_owned()]
 }
 
 fn thresholds() -> Vec<f64> {

@@ -253,7 +253,12 @@ subprocess.Popen(['sleep', '4567'], start_new_session=True)
 
 /// The control groups of this process that are there.
 fn groups() -> Vec<PathBuf> {
-    let own = format!("darwin-{}-", std::process::id());
+    groups_of(std::process::id())
+}
+
+/// The control groups of the daemon with that process id.
+fn groups_of(daemon: u32) -> Vec<PathBuf> {
+    let own = format!("darwin-{daemon}-");
     let mut found = Vec::new();
     let mut next = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(dir) = next.pop() {
@@ -329,4 +334,63 @@ fn hundreds_of_evaluations_leave_nothing() {
     assert_eq!(mounts(), mounts_before);
     assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
     assert!(descriptors() <= before, "{} descriptors, {before} before", descriptors());
+}
+
+/// Starts an endless candidate, says so, and waits to be killed.
+async fn be_a_daemon() {
+    let world = World::new();
+    let bench = world.python(RUN).await.unwrap();
+    println!("scratch {}", world.scratch.path().display());
+    let _ = bench.evaluate(&program("import os\nos.fork()\nwhile True: pass"), 0).await;
+}
+
+#[test]
+fn a_daemon_that_is_killed_leaves_no_process_and_no_group() {
+    use std::io::{BufRead as _, BufReader};
+    if std::env::var_os("DARWIN_TEST_ALONE").is_some() {
+        tokio::runtime::Runtime::new().unwrap().block_on(be_a_daemon());
+        return;
+    }
+    let mut daemon = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "contained::a_daemon_that_is_killed_leaves_no_process_and_no_group"])
+        .arg("--nocapture")
+        .env("DARWIN_TEST_ALONE", "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(daemon.stdout.take().unwrap()).lines();
+    let scratch = lines
+        .find_map(|line| line.unwrap().split_once("scratch ").map(|(_, path)| PathBuf::from(path)));
+    let scratch = scratch.unwrap();
+    let pid = daemon.id();
+    let below = |root| {
+        let all = processes_below(root);
+        all.into_iter().map(|(pid, _)| pid).collect::<Vec<_>>()
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    // The keeper, the harness, the candidate and its fork.
+    while below(pid).len() < 4 {
+        assert!(std::time::Instant::now() < deadline, "{:?}", below(pid));
+        std::thread::yield_now();
+    }
+    let all = below(pid);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let alive = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    };
+    while all.iter().any(alive) || !groups_of(pid).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "left: {:?} {:?}", all, groups_of(pid));
+        std::thread::yield_now();
+    }
+    // The suite's directory goes when the next one starts.
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 1);
+    let _ = Evaluator::new(EvaluatorConfig {
+        python: "python3".into(),
+        helper: DARWIND.into(),
+        scratch: scratch.clone(),
+    });
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+    fs::remove_dir(&scratch).unwrap();
 }

@@ -98,6 +98,7 @@ fn python(limits: Limits) -> Suite {
         program: None,
         cascade: true,
         cascade_thresholds: vec![0.5, 0.75, 0.9],
+        feature_dimensions: vec!["complexity".into()],
     };
     Suite { name: "test".into(), objectives: Vec::new(), method, limits }
 }
@@ -120,15 +121,19 @@ fn assert_failed(evaluation: Evaluation, kind: FailureKind, said: &str) {
 
 /// All processes below this one, with the names of their programs.
 fn processes() -> Vec<(u32, String)> {
+    processes_below(std::process::id())
+}
+
+fn processes_below(root: u32) -> Vec<(u32, String)> {
     let mut found = Vec::new();
-    let mut next = vec![std::process::id()];
+    let mut next = vec![root];
     while let Some(pid) = next.pop() {
         let proc = PathBuf::from(format!("/proc/{pid}"));
         for task in fs::read_dir(proc.join("task")).into_iter().flatten().flatten() {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
             next.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
         }
-        if pid != std::process::id()
+        if pid != root
             && let Ok(name) = fs::read_to_string(proc.join("comm"))
         {
             found.push((pid, name.trim().to_owned()));

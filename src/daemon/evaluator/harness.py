@@ -253,6 +253,7 @@ def lay(directory, files, body):
 def confine(task, directory):
     """Namespaces and a tmpfs of its own, no capabilities, the strict filter."""
     os.setsid()
+    check(libc.prctl(DUMPABLE, 1, 0, 0, 0), "prctl")
     check(libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
     if task["namespaces"]:
         check(libc.unshare(NEWNS | NEWIPC), "unshare")
@@ -262,7 +263,6 @@ def confine(task, directory):
         libc.mount(b"proc", b"/proc", b"proc", NOSUID | NODEV | NOEXEC, None)
         set_capabilities(0, 0)
     else:
-        check(libc.prctl(DUMPABLE, 1, 0, 0, 0), "prctl")
         os.mkdir(directory, 0o700)
         os.environ["TMPDIR"] = os.environ["HOME"] = directory
     steps = task["filter"]
@@ -355,8 +355,6 @@ class Harness:
             set_capabilities(0, SYS_ADMIN)
         else:
             check(libc.prctl(SUBREAPER, 1, 0, 0, 0), "prctl")
-            # Candidates see this process here, and may not look into it.
-            check(libc.prctl(DUMPABLE, 0, 0, 0, 0), "prctl")
 
     def load(self):
         task = self.task
@@ -526,6 +524,9 @@ def main():
         stream.flush()
     os.dup2(0, 1)
     os.dup2(0, 2)
+    # Candidates that see this process, where the kernel gives them no /proc of their own, may
+    # not look into it.
+    check(libc.prctl(DUMPABLE, 0, 0, 0, 0), "prctl")
     import gc
 
     gc.collect()

@@ -116,10 +116,6 @@ const LAYERS: [(&str, &str); 6] = [
     ("system call filter", "seccomp"),
 ];
 
-/// The metrics that `OpenEvolve` does not count in the mean by default: they describe a
-/// program, and do not score it.
-const FEATURES: [&str; 2] = ["complexity", "diversity"];
-
 impl Evaluator {
     /// An evaluator for this machine. Clears away what an earlier one left in the scratch
     /// directory.
@@ -165,7 +161,13 @@ impl Evaluator {
                 let bin = bin.map(std::path::Path::to_owned);
                 (Task::Command { argv: argv.clone(), bin }, interpreter, None, None)
             }
-            Method::Python { evaluator, program, cascade, cascade_thresholds } => {
+            Method::Python {
+                evaluator,
+                program,
+                cascade,
+                cascade_thresholds,
+                feature_dimensions,
+            } => {
                 let found = self.interpreter().await?;
                 let task = Task::Python {
                     python: found.executable.clone(),
@@ -174,8 +176,7 @@ impl Evaluator {
                     cascade: *cascade,
                     thresholds: cascade_thresholds.clone(),
                 };
-                let features = FEATURES.map(str::to_owned).to_vec();
-                (task, Some(found), Some(features), program.clone())
+                (task, Some(found), Some(feature_dimensions.clone()), program.clone())
             }
         };
         let directory = self.suite_directory(bundle).await?;

@@ -161,10 +161,14 @@ impl Rules {
         if hits.memory > 0 {
             return memory();
         }
+        let disk = || over(format!("it wanted to write more than {} MiB", limits.disk_mib));
+        if answer.reply.status == Status::Killed(libc::SIGXFSZ) {
+            return disk();
+        }
         if let Some(error) = error {
             return match error.over.as_str() {
                 "memory" => memory(),
-                "disk" => over(format!("it wanted to write more than {} MiB", limits.disk_mib)),
+                "disk" => disk(),
                 _ if error.unusable => bad(one_line(&error.text)),
                 _ if hits.processes > 0 => {
                     over(format!("it wanted more than {} processes", limits.processes))
