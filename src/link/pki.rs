@@ -18,6 +18,7 @@ use rustls::{
     client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
     server::WebPkiClientVerifier,
+    sign::CertifiedKey,
 };
 
 use super::{error::LinkError, files};
@@ -140,6 +141,9 @@ impl Pki {
         let (certificate, key) = match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 let fault = |reason: &str| self.damaged("ca", "key", reason);
+                if !fit(&certificate, &key) {
+                    return Err(fault("it is not the key of ca.pem"));
+                }
                 let key = std::str::from_utf8(&key).map_err(|_| fault("it is not PEM"))?;
                 let key = KeyPair::from_pem(key).map_err(|error| fault(&error.to_string()))?;
                 (certificate, key)
@@ -169,10 +173,15 @@ impl Pki {
         authority: &CertificateDer<'static>,
         now: SystemTime,
     ) -> Result<bool, LinkError> {
-        let (Some(certificate), Some(_)) = (self.certificate(role.stem())?, self.key(role.stem())?)
+        let (Some(certificate), Some(key)) =
+            (self.certificate(role.stem())?, self.key(role.stem())?)
         else {
             return Ok(false);
         };
+        // A crash between the two files leaves a pair that does not fit together.
+        if !fit(&certificate, &key) {
+            return Ok(false);
+        }
         let roots = trust(authority)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let times = [now, now + RENEW_BEFORE].map(unix).map(UnixTime::since_unix_epoch);
@@ -261,6 +270,13 @@ struct Authority {
 pub fn user(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
     parsed.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
+}
+
+/// Whether the key in this PEM is the certificate's.
+fn fit(certificate: &CertificateDer<'static>, key: &[u8]) -> bool {
+    let Ok(key) = PrivateKeyDer::from_pem_slice(key) else { return false };
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(vec![certificate.clone()], key, &provider).is_ok()
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, LinkError> {
@@ -355,6 +371,16 @@ mod tests {
             fs::copy(one.path().join(file), two.path().join(file)).unwrap();
         }
         assert!(pki.prepare("ada", &[], now()).unwrap());
+    }
+
+    #[test]
+    fn a_key_that_does_not_fit_its_certificate_is_replaced_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = Pki::at(dir.path());
+        pki.prepare("ada", &[], now()).unwrap();
+        fs::copy(dir.path().join("server.key"), dir.path().join("client.key")).unwrap();
+        assert!(pki.prepare("ada", &[], now()).unwrap());
+        assert!(!pki.prepare("ada", &[], now()).unwrap());
     }
 
     #[test]
