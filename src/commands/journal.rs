@@ -93,7 +93,7 @@ impl Journal {
         if seen == 0 {
             context.out.note("no entry fits");
         } else if more {
-            context.out.note(format_args!("these are {seen}; --limit shows more"));
+            context.out.note(format_args!("{seen} shown; --limit shows more"));
         }
         Ok(())
     }

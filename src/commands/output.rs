@@ -6,7 +6,7 @@ use std::{
     io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::error::Failure;
@@ -202,35 +202,34 @@ impl Output {
 /// Lines at the end of the terminal that change in place.
 #[derive(Debug)]
 pub struct Live {
-    all: MultiProgress,
-    lines: Vec<ProgressBar>,
+    lines: ProgressBar,
     color: bool,
 }
 
 impl Live {
     fn new(color: bool) -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-        Self { all, lines: Vec::new(), color }
+        let style = ProgressStyle::with_template("{msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let target = ProgressDrawTarget::stderr_with_hz(20);
+        Self { lines: ProgressBar::with_draw_target(None, target).with_style(style), color }
     }
 
-    /// Shows these lines in place of those before; too long ones are cut.
+    /// Shows these lines in place of those before.
     pub fn show(&mut self, lines: &[String]) {
-        while self.lines.len() < lines.len() {
-            let style = ProgressStyle::with_template("{wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = self.all.add(ProgressBar::new_spinner().with_style(style));
-            self.lines.push(bar);
-        }
-        for (bar, line) in self.lines.iter().zip(lines) {
-            bar.set_message(line.clone());
-            bar.tick();
-        }
+        self.lines.set_message(lines.join("\n"));
+        self.lines.tick();
+    }
+
+    /// Takes back what the terminal did when the user pressed Ctrl-C: it wrote “^C” where
+    /// the cursor waits, which is at the end of a full line, so on the next one.
+    pub fn forget_ctrl_c(&self) {
+        // The terminal is gone: nothing to mend.
+        let _ = write!(io::stderr(), "\r\x1b[K\x1b[A");
     }
 
     /// A line that stays, above those that change.
     pub fn note(&self, line: &str) {
-        // The terminal is gone: nobody to tell.
-        let _ = self.all.println(line);
+        self.lines.println(line);
     }
 
     /// `text` in that tone.
@@ -241,10 +240,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        for bar in &self.lines {
-            bar.finish_and_clear();
-        }
-        let _ = self.all.clear();
+        self.lines.finish_and_clear();
     }
 }
 

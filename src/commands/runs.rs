@@ -192,7 +192,7 @@ fn list(context: &mut Context, runs: &[Run], limit: u32) -> Result<(), Failure> 
     ];
     context.out.table(head, &rows)?;
     if runs.len() == limit as usize {
-        context.out.note(format_args!("these are the last {limit}; --limit shows more"));
+        context.out.note(format_args!("{limit} shown; --limit shows more"));
     }
     Ok(())
 }

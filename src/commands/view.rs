@@ -162,6 +162,7 @@ pub fn ending(run: &Run) -> String {
         ("finished", "target") => "finished: the target is reached".to_owned(),
         ("finished", "stagnation") => "finished: it gains no more".to_owned(),
         (state, "") => plain(state),
+        (state, reason) if reason.starts_with(state) => plain(reason),
         (state, _) => format!("{}: {reason}", plain(state)),
     }
 }

@@ -21,7 +21,7 @@ use super::{
     error::Failure,
     json,
     output::{Live, Tone},
-    text::{id, plain},
+    text::{id, plain, short},
     view::{self, Budget, History},
 };
 
@@ -114,7 +114,8 @@ impl<'a> Watch<'a> {
                 // A quick run sends more than is worth drawing: what came last counts.
                 biased;
                 _ = interrupts.recv() => {
-                    if self.leaves(&name) {
+                    self.live.iter().for_each(Live::forget_ctrl_c);
+                    if self.leaves() {
                         return Err(Failure::Interrupted);
                     }
                     let mut runs = link.runs();
@@ -145,13 +146,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Whether Ctrl-C ends the watch; else the run is to be stopped.
-    fn leaves(&mut self, name: &str) -> bool {
+    fn leaves(&mut self) -> bool {
+        let name = short(&self.run.id);
         let leaves = self.ctrl_c == CtrlC::Leaves || self.stopping;
         let line = if leaves {
-            format!("the run goes on; `darwin runs watch {name}` shows it again")
+            format!("the run goes on; see it again: darwin runs watch {name}")
         } else {
-            "stopping the run: what is being evaluated is waited for; Ctrl-C again leaves at once"
-                .to_owned()
+            "stopping once the agents at work are evaluated; Ctrl-C again leaves at once".to_owned()
         };
         self.stopping = true;
         match &self.live {

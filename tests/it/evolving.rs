@@ -89,7 +89,7 @@ fn a_detached_run_is_watched_stopped_and_resumed() {
     watch.interrupt();
     let said = watch.end();
     assert_eq!(said.status, 130, "{}", said.err);
-    assert!(said.err.contains("the run goes on; `darwin runs watch"), "{}", said.err);
+    assert!(said.err.contains("the run goes on; see it again: darwin runs watch"), "{}", said.err);
     assert_eq!(state(&shell, &run), "running");
 
     let watch = shell.start(&format!("runs watch {run}"));
@@ -118,7 +118,7 @@ fn ctrl_c_stops_the_run_cleanly_and_says_how_to_go_on() {
     evolve.interrupt();
     let Said { status, out, err } = evolve.end();
     assert_eq!(status, 130, "{err}");
-    assert!(err.contains("stopping the run"), "{err}");
+    assert!(err.contains("stopping once"), "{err}");
     let run = out.lines().next().unwrap().split_whitespace().last().unwrap().to_owned();
     assert!(err.contains(&format!("darwin runs resume {}", &run[..13])), "{out}{err}");
     assert_eq!(state(&shell, &run), "stopped");
