@@ -163,7 +163,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;eval' {
-            [CompletionResult]::new('--suite', '--suite', [CompletionResultType]::ParameterName, 'The suite: a suite.toml, or the directory that holds one')
+            [CompletionResult]::new('--suite', '--suite', [CompletionResultType]::ParameterName, 'The suite: a suite.toml, a darwin.toml with one, or the directory that holds either')
             [CompletionResult]::new('--fail-under', '--fail-under', [CompletionResultType]::ParameterName, 'Exit with 1 if the mean score is worse than this (above it, if the suite minimises)')
             [CompletionResult]::new('--junit', '--junit', [CompletionResultType]::ParameterName, 'Also write the results as JUnit XML')
             [CompletionResult]::new('--repeat', '--repeat', [CompletionResultType]::ParameterName, 'Evaluate this many times, with seeds that count up')

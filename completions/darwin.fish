@@ -105,7 +105,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop a run once what is being evaluated is done'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c darwin -n "__fish_darwin_using_subcommand eval" -l suite -d 'The suite: a suite.toml, or the directory that holds one' -r -F
+complete -c darwin -n "__fish_darwin_using_subcommand eval" -l suite -d 'The suite: a suite.toml, a darwin.toml with one, or the directory that holds either' -r -F
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l fail-under -d 'Exit with 1 if the mean score is worse than this (above it, if the suite minimises)' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l junit -d 'Also write the results as JUnit XML' -r -F
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l repeat -d 'Evaluate this many times, with seeds that count up' -r

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     code::Code,
-    config::{files, suite},
+    config::{files, spec, suite},
     domain::{
         genome::PARAMS_FILE,
         objective::Goal,
@@ -50,7 +50,7 @@ pub struct Eval {
     /// An agent's id or a unique start of it, a run for its best agent, or a directory
     #[arg(value_name = "AGENT|DIR", value_hint = ValueHint::DirPath)]
     what: String,
-    /// The suite: a suite.toml, or the directory that holds one
+    /// The suite: a suite.toml, a darwin.toml with one, or the directory that holds either
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     suite: PathBuf,
     /// Exit with 1 if the mean score is worse than this (above it, if the suite minimises)
@@ -75,7 +75,7 @@ pub struct Eval {
 
 impl Eval {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let (suite, suite_files) = suite::load(&self.suite)?;
+        let (suite, suite_files) = load_suite(&self.suite)?;
         let configured = context.config(None)?.config.evaluator.sandbox;
         let directory = Path::new(&self.what);
         let genome = if directory.is_dir() { Some(read(directory)?) } else { None };
@@ -107,6 +107,21 @@ impl Eval {
         report.show(context)?;
         report.verdict()
     }
+}
+
+/// The suite in `path`; of a project (a darwin.toml, or a directory without a suite.toml)
+/// its own.
+fn load_suite(path: &Path) -> Result<(Suite, Bundle), Failure> {
+    let project = if path.is_dir() {
+        !path.join("suite.toml").exists()
+    } else {
+        path.file_name().is_some_and(|name| name == "darwin.toml")
+    };
+    if project {
+        let project = spec::load(path)?;
+        return Ok((project.spec.suite, project.suite_files));
+    }
+    Ok(suite::load(path)?)
 }
 
 /// The files of `dir` and, if there is a `params.json`, its parameters.

@@ -50,14 +50,15 @@ pub async fn to_the_end(
     ctrl_c: CtrlC,
     every_change: bool,
 ) -> Result<(), Failure> {
-    let name = id(&run.id);
+    let name = short(&run.id);
     let ended = Watch::new(context, run, ctrl_c, every_change).follow(link).await?;
     tell_end(context, link, &ended).await?;
     match RunState::named(&ended.state) {
         Some(RunState::Failed) => {
-            let message = format!("the run failed: {}", plain(&ended.reason));
-            Err(Failure::new(Code::InvalidInput, message)
-                .hint(format!("darwin journal {name} --only archived --limit 3")))
+            let (code, reason) = ended.reason.split_once(": ").unwrap_or(("", &ended.reason));
+            let code = Code::named(code).unwrap_or(Code::Bug);
+            Err(Failure::new(code, format!("the run failed: {}", plain(reason)))
+                .hint(format!("darwin runs resume {name}, once the cause is mended")))
         }
         Some(RunState::Stopped) if ctrl_c == CtrlC::StopsRun => Err(Failure::Interrupted),
         _ => Ok(()),

@@ -188,7 +188,7 @@ fn doctor_sees_what_others_can_read() {
 #[test]
 fn every_kind_of_document_is_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/json.md")).unwrap();
+    let page = fs::read_to_string(root.join("doc/json.md")).unwrap();
     let kind = regex::Regex::new(r#"document\(\s*"([a-z-]+)""#).unwrap();
     let mut kinds = Vec::new();
     for entry in fs::read_dir(root.join("src/commands")).unwrap() {
@@ -197,6 +197,6 @@ fn every_kind_of_document_is_documented() {
     }
     assert!(kinds.len() > 20, "{kinds:?}");
     for kind in kinds {
-        assert!(page.contains(&format!("`{kind}`")), "docs/json.md does not tell of {kind}");
+        assert!(page.contains(&format!("`{kind}`")), "doc/json.md does not tell of {kind}");
     }
 }

@@ -7,4 +7,5 @@ mod daemon;
 mod shell;
 mod basics;
 mod evolving;
+mod mistakes;
 mod services;

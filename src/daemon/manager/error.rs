@@ -55,6 +55,12 @@ impl ManagerError {
         self.code().retry() == Retry::Temporary
     }
 
+    /// Why a run failed, as it is recorded: the code's name, and a sentence.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        format!("{}: {self}", self.code().name())
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -300,7 +300,7 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(run = %row.id, %error, "cannot take the run up");
-                self.record(&row, RunState::Failed, &error.to_string(), row.elapsed_ms).await?;
+                self.record(&row, RunState::Failed, &error.reason(), row.elapsed_ms).await?;
                 Ok(())
             }
         }
@@ -418,7 +418,7 @@ impl Manager {
             Ok(End::Cancelled) if self.shutdown.is_cancelled() => return,
             Ok(End::Cancelled) => (RunState::Stopped, "stopped by the user".to_owned()),
             Ok(End::Finished(rule)) => (RunState::Finished, rule),
-            Err(error) => (RunState::Failed, error.to_string()),
+            Err(error) => (RunState::Failed, error.reason()),
         };
         let row = view.borrow().row.clone();
         let run = row.id;

@@ -1,0 +1,107 @@
+//! Wrong input of each kind: a clear error, the documented exit status, nothing lost.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use crate::shell::Shell;
+
+const PROGRAM: &str = "# EVOLVE-BLOCK-START\nX = 1.0\n# EVOLVE-BLOCK-END\n";
+
+/// A shell with an OpenEvolve problem in `problem`.
+fn problem(evaluator: &str) -> Shell {
+    let shell = Shell::new();
+    shell.write("problem/initial_program.py", PROGRAM);
+    shell.write("problem/evaluator.py", evaluator);
+    shell.write("problem/config.yaml", "evaluator:\n  timeout: 2\n");
+    shell
+}
+
+#[test]
+fn a_spec_with_a_mistake_starts_nothing() {
+    let shell = Shell::new();
+    for (name, content, part) in [
+        ("empty.toml", "", "suite"),
+        ("broken.toml", "name = [", "line 1"),
+        ("typo.toml", "sede = 7\n[suite]\nkind = \"builtin\"\n", "sede"),
+        (
+            "function.toml",
+            "[suite]\nkind = \"builtin\"\nfunction = \"spere\"\ndimensions = 2\n",
+            "sphere",
+        ),
+        ("missing.toml", "suite = \"nowhere.toml\"\n", "nowhere.toml"),
+    ] {
+        shell.write(name, content);
+        let said = shell.run(&format!("evolve {name}"));
+        assert_eq!(said.status, 64, "{name}: {}", said.err);
+        assert!(said.err.contains(part), "{name}: {}", said.err);
+    }
+    shell.write("only/evaluator.py", "");
+    assert_eq!(shell.run("evolve only").status, 64);
+    assert!(shell.daemon().is_none(), "a mistake is found before a daemon is started");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    let shell = Shell::new();
+    let spec = shell.write("spec.toml", "name = \"x\"\n");
+    fs::set_permissions(&spec, fs::Permissions::from_mode(0)).unwrap();
+    let said = shell.run("evolve spec.toml");
+    // The superuser reads it all the same, and then it has no suite.
+    assert_eq!(said.status, 64, "{}", said.err);
+    assert!(said.err.contains("spec.toml"), "{}", said.err);
+    fs::create_dir(shell.path("a-directory.car")).unwrap();
+    let said = shell.run("lineage verify a-directory.car --trust 00");
+    assert_eq!(said.status, 64, "{}", said.err);
+}
+
+#[test]
+fn an_evaluator_that_fails_is_told_and_recorded() {
+    for (evaluator, part) in [
+        ("def evaluate(path):\n    raise RuntimeError('boom')\n", "boom"),
+        ("def evaluate(path):\n    return 'rubbish'\n", "bad-metrics"),
+        ("def evaluate(path):\n    return {'combined_score': float('nan')}\n", "bad-metrics"),
+        ("import time\ndef evaluate(path):\n    time.sleep(3600)\n", "timed-out"),
+        ("import os\ndef evaluate(path):\n    os._exit(3)\n", "crashed"),
+    ] {
+        let shell = problem(evaluator);
+        let said = shell.run("evolve problem --max-evaluations 2");
+        assert_eq!(said.status, 0, "{}", said.err);
+        assert!(said.err.contains("warning: no agent has a score"), "{}", said.err);
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+        let run = shell.json("runs list")["runs"][0].clone();
+        assert_eq!((&run["agents"], &run["failed"]), (&2.into(), &2.into()));
+        let failed = format!("journal {} --only archived --json", run["id"].as_str().unwrap());
+        assert_eq!(shell.good(&failed).lines().count(), 2);
+        let eval = shell.run("eval problem --suite problem");
+        assert_eq!(eval.status, 1, "{}", eval.err);
+        assert!(eval.out.contains(part), "{part}: {}", eval.out);
+    }
+}
+
+#[test]
+fn an_evaluator_that_cannot_be_loaded_is_refused() {
+    let shell = problem("def (\n");
+    let said = shell.run("evolve problem --max-evaluations 2");
+    assert_eq!(said.status, 64, "{}", said.err);
+    assert!(said.err.contains("SyntaxError"), "{}", said.err);
+}
+
+#[test]
+fn code_is_evolved_compared_and_exported() {
+    let shell = problem(
+        "import runpy\ndef evaluate(path):\n    \
+         x = runpy.run_path(path)['X']\n    return {'combined_score': -abs(x - 2.5)}\n",
+    );
+    let run = shell.json("evolve problem --seed 1 --max-evaluations 120");
+    assert!(run["best"].as_f64().unwrap() > -1.5, "{run}");
+    let id = run["id"].as_str().unwrap();
+    shell.good(&format!("agents export {id} best"));
+    let program = fs::read_to_string(shell.path("best/initial_program.py")).unwrap();
+    assert!(program.contains("EVOLVE-BLOCK-START") && program != PROGRAM, "{program}");
+    assert_eq!(shell.good(&format!("agents files {id} initial_program.py -q")), program);
+    let ancestors = shell.json(&format!("lineage ancestors {id} -q --limit 1000"));
+    let first = ancestors["agents"].as_array().unwrap().last().unwrap()["id"].clone();
+    let diff = shell.good(&format!("lineage diff {} {id} -q", first.as_str().unwrap()));
+    assert!(diff.contains("+++ initial_program.py") && diff.contains("\n+X = "), "{diff}");
+    let again = shell.json("eval best --suite problem");
+    assert_eq!(again["score"], run["best"]);
+}
