@@ -79,7 +79,7 @@ pub fn file(context: &mut Context, path: &Path, trust: &[String]) -> Result<(), 
         return context.out.document("verification", fields);
     }
     tell(context, &shown, &found)?;
-    let agents: Vec<_> = statement.agents.iter().map(|agent| agent.to_string()).collect();
+    let agents: Vec<_> = statement.agents.iter().map(std::string::ToString::to_string).collect();
     context.out.pairs(&[
         ("file", shown),
         ("of agent", agents.join(", ")),

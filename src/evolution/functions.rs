@@ -366,7 +366,7 @@ mod tests {
         close(at("griewank", &[0.0, 0.0]), 0.0);
         close(at("styblinski-tang", &[0.0, 1.0]), -5.0);
         close(at("zakharov", &[1.0, 1.0]), 2.0 + 2.25 + 5.0625);
-        close(at("michalewicz", &[2.202_905_52, 1.570_796_33]), -1.801_303_41);
+        close(at("michalewicz", &[2.202_905_52, PI / 2.0]), -1.801_303_41);
         close(at("step", &[0.6, -0.4]), 1.0);
         close(at("bent-cigar", &[1.0, 1.0]), 1_000_001.0);
         close(at("ellipsoid", &[1.0, 1.0]), 1_000_001.0);

@@ -356,9 +356,9 @@ pub(super) fn read(
         State::Steady(_) => true,
     };
     if between {
-        progress.judge()
+        progress.judge();
     } else {
-        progress.judge_budget()
+        progress.judge_budget();
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub(super) fn splice(own: &Files, donor: &Files, marked: bool, draw: &mut Draw) 
         return own.clone();
     }
     let mut bytes = Vec::with_capacity(size + 2);
-    bytes.extend_from_slice(place.text[..target.start].as_bytes());
+    bytes.extend_from_slice(&place.text.as_bytes()[..target.start]);
     bytes.extend_from_slice(passage.as_bytes());
     let rest = &place.text[target.end..];
     if !rest.is_empty() && !bytes.ends_with(b"\n") {

@@ -157,7 +157,7 @@ impl Steady {
                 }
             }
         }
-        if progress.told % breeder.plan.population as u64 == 0 {
+        if progress.told.is_multiple_of(breeder.plan.population as u64) {
             progress.turn();
         }
         progress.judge();

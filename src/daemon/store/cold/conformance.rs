@@ -81,7 +81,8 @@ async fn answers_come_in_the_order_asked_for_whatever_the_hint() {
         for hint in [None, Some(1), Some(77)] {
             let asked = wanted.iter().map(|cid| Wanted { cid: *cid, hint }).collect();
             let found = cold.get_many(asked).await.unwrap();
-            let sizes: Vec<_> = found.iter().map(|bytes| bytes.as_ref().map(|b| b.len())).collect();
+            let sizes: Vec<_> =
+                found.iter().map(|bytes| bytes.as_ref().map(bytes::Bytes::len)).collect();
             let expected: Vec<_> = (0..41).map(|at| (at != 7).then_some(308)).collect();
             assert_eq!(sizes, expected);
         }

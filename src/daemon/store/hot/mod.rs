@@ -83,6 +83,9 @@ pub trait HotBackend: Send + Sync {
 
     /// Listens to a topic. A listener that lags misses signals, and is told so: a signal says
     /// only that something changed.
+    ///
+    /// # Errors
+    /// If the topic's name is too long, or the back end can't be reached.
     fn listen(&self, topic: &str) -> Result<broadcast::Receiver<()>, StoreError>;
 }
 
