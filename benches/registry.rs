@@ -213,6 +213,14 @@ async fn ours(dir: &Path, agents: u64) -> u64 {
     );
     println!("  {} MiB resident at its peak, {} MiB before", peak >> 20, memory >> 20);
     pages(&registry, agents).await;
+    let began = Instant::now();
+    let found = registry.verify_all().await.expect("a check");
+    assert_eq!((found.agents, found.faults.len()), (agents, 0));
+    let rate = agents as f64 / began.elapsed().as_secs_f64();
+    println!(
+        "verify everything, contents too: {rate:.0} agents/s, {} MiB resident",
+        resident() >> 20
+    );
     registry.close().await;
     let size = |path: &Path| -> u64 {
         let entries = fs::read_dir(path).expect("a folder");

@@ -25,11 +25,12 @@ use crate::{
         rows::{AgentRow, BlobRow, Change, NewAgent, Node},
     },
     domain::{
+        digest::Digest,
         id::{AgentId, RunId},
         journal::Event,
     },
     provenance::{
-        block::Block,
+        block::{Block, DAG_CBOR, cid_of, digest_of},
         entry::{self, Keys, Link},
         error::Error as FormatError,
         manifest::genome_digest,
@@ -110,9 +111,20 @@ pub struct Prepared {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     node: Node,
-    head: Cid,
+    /// The digest of its journal's head; a CID takes twice the room, and there are many.
+    head: Digest,
     /// Tells whether another agent of that id is the same.
     same: u64,
+}
+
+impl Known {
+    fn new(node: Node, head: &Cid, same: u64) -> Self {
+        Self { node, head: digest_of(head).unwrap_or_default(), same }
+    }
+
+    fn head(&self) -> Cid {
+        cid_of(DAG_CBOR, self.head)
+    }
 }
 
 /// The first stage.
@@ -238,12 +250,12 @@ impl Preparer {
                     let what = format!("agent {}", finished.agent);
                     return Err(RegistryError::Conflict { what });
                 }
-                work.heads.push(known.head);
+                work.heads.push(known.head());
                 continue;
             }
             let agent = finished.agent;
             let known = self.one(run, session, finished, &fresh, &mut work)?;
-            work.heads.push(known.head);
+            work.heads.push(known.head());
             fresh.insert(agent, known);
         }
         for (agent, known) in fresh {
@@ -270,7 +282,7 @@ impl Preparer {
             let known = fresh.get(parent).copied().or_else(|| self.agents.get(parent));
             let known = known.ok_or(RegistryError::Orphan { agent, parent: *parent })?;
             parents.push(known.node);
-            heads.push(known.head);
+            heads.push(known.head());
         }
         let link = Link { agent, seq: 0, prev: None, parents: heads };
         let Finished { proposed, evaluated, judged, .. } = finished;
@@ -336,7 +348,7 @@ impl Preparer {
             seq: 0,
             at_ms,
         });
-        Ok(Known { node, head, same })
+        Ok(Known::new(node, &head, same))
     }
 
     /// Remembers whatever the batch needs to know of agents that were stored earlier.
@@ -346,23 +358,22 @@ impl Preparer {
             Some(run) => self.stored(run)?,
         };
         let mut unknown: Vec<AgentId> = Vec::new();
-        let inside: std::collections::HashSet<_> = batch.iter().map(|one| one.agent).collect();
         for finished in batch {
             let old = stored.is_some_and(|last| finished.proposed.generation <= last);
             if old && self.agents.get(&finished.agent).is_none() {
                 unknown.push(finished.agent);
             }
             for parent in &finished.proposed.parents {
-                if !inside.contains(parent) && self.agents.get(parent).is_none() {
+                if self.agents.get(parent).is_none() {
                     unknown.push(*parent);
                 }
             }
         }
-        unknown.sort_unstable();
-        unknown.dedup();
         if unknown.is_empty() {
             return Ok(());
         }
+        unknown.sort_unstable();
+        unknown.dedup();
         for row in self.runtime.block_on(self.warm.rows().agents(unknown))? {
             self.agents.put(row.id, Known::from(&row));
         }
@@ -393,7 +404,7 @@ struct Work {
 impl From<&AgentRow> for Known {
     fn from(row: &AgentRow) -> Self {
         let same = fingerprint(&row.genome, row.fitness, row.verdict.as_str(), &row.parents);
-        Self { node: row.node, head: row.head, same }
+        Self::new(row.node, &row.head, same)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use cid::Cid;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::Handle;
 
 use super::{Registry, error::RegistryError};
@@ -27,12 +27,19 @@ use crate::{
 /// The longest journal that is read, in entries.
 const MAX_ENTRIES: usize = 10_000;
 
+/// How many blocks are read ahead at once.
+const PORTION: usize = 100;
+/// Nothing more is read ahead beyond this, in bytes.
+const AHEAD: usize = 16 << 20;
+
 /// Reads blocks, heads and keys.
 pub struct Reader {
     registry: Registry,
     runtime: Handle,
     /// The segment where the last agent was looked for.
     hint: Option<u32>,
+    /// Blocks that were read ahead.
+    ahead: HashMap<Cid, Bytes>,
 }
 
 impl Reader {
@@ -41,9 +48,30 @@ impl Reader {
     /// # Errors
     /// If it can't be read, or is damaged.
     pub fn get(&mut self, cid: &Cid) -> Result<Option<Bytes>, RegistryError> {
+        if let Some(bytes) = self.ahead.get(cid) {
+            return Ok(Some(bytes.clone()));
+        }
         let wanted = vec![Wanted { cid: *cid, hint: self.hint }];
         let found = self.runtime.block_on(self.registry.inner.stores.cold.get_many(wanted))?;
         Ok(found.into_iter().next().flatten())
+    }
+
+    /// Reads blocks ahead, all at once, in place of those read ahead before. What can't be
+    /// read is left to be asked for alone, so that an error names it.
+    pub fn read_ahead(&mut self, wanted: &[Wanted]) {
+        self.ahead.clear();
+        let (mut size, cold) = (0, &self.registry.inner.stores.cold);
+        for portion in wanted.chunks(PORTION) {
+            let Ok(found) = self.runtime.block_on(cold.get_many(portion.to_vec())) else { return };
+            for (wanted, bytes) in portion.iter().zip(found) {
+                let Some(bytes) = bytes else { continue };
+                size += bytes.len();
+                self.ahead.insert(wanted.cid, bytes);
+            }
+            if size > AHEAD {
+                return;
+            }
+        }
     }
 
     /// Looks in that segment first from now on.
@@ -146,7 +174,8 @@ impl Registry {
     ) -> Result<T, RegistryError> {
         let turn = self.inner.reads.acquire().await;
         let runtime = Handle::current();
-        let mut reader = Reader { registry: self.clone(), runtime, hint: None };
+        let registry = self.clone();
+        let mut reader = Reader { registry, runtime, hint: None, ahead: HashMap::new() };
         let done = tokio::task::spawn_blocking(move || work(&mut reader)).await;
         drop(turn);
         done.unwrap_or(Err(RegistryError::Store(Arc::new(StoreError::Cancelled))))

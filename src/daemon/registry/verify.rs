@@ -1,6 +1,9 @@
 //! Checks of what is stored: one ancestry, or everything.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use cid::Cid;
 
@@ -8,7 +11,8 @@ use super::{Registry, error::RegistryError, journal::digest, reader::Reader, rec
 use crate::{
     code::Code,
     daemon::store::{
-        error::Damage,
+        cold::Wanted,
+        error::{Damage, StoreError},
         warm::{
             PAGE,
             rows::{AgentRow, Node},
@@ -20,7 +24,7 @@ use crate::{
     },
     provenance::{
         blob::BlobRef,
-        entry,
+        entry::{self, Entry},
         error::Error as FormatError,
         seal::{BlobKind, Sealer},
         verify::{VerifyError, verify},
@@ -29,6 +33,8 @@ use crate::{
 
 /// The most faults that a check names.
 const MAX_FAULTS: usize = 100;
+/// How many pages of agents are checked at the same time.
+const AT_ONCE: usize = 2;
 /// How many parents' heads are remembered for sure while everything is checked.
 const HEADS: usize = 20_000;
 
@@ -122,20 +128,24 @@ impl Registry {
             }
         }
         found.damages(stores.warm.rows().check().await?);
-        let mut after: Node = 0;
-        loop {
-            let rows = stores.warm.rows().agents_after(None, after, PAGE).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.node;
-            let full = rows.len() == PAGE;
-            let checked = self.check_rows(rows).await?;
+        let (mut after, mut more): (Node, _) = (0, true);
+        // Two pages at once, whose findings are taken in order.
+        let mut checks = VecDeque::new();
+        while more || !checks.is_empty() {
+            if more && checks.len() < AT_ONCE {
+                let rows = stores.warm.rows().agents_after(None, after, PAGE).await?;
+                after = rows.last().map_or(after, |last| last.node);
+                more = rows.len() == PAGE;
+                let registry = self.clone();
+                checks.push_back(tokio::spawn(async move { registry.check_rows(rows).await }));
+                continue;
+            }
+            let Some(checked) = checks.pop_front() else { break };
+            let checked = checked.await.map_err(|_| StoreError::Cancelled)??;
             found.agents += checked.agents;
             found.entries += checked.entries;
             found.contents &= checked.contents;
             checked.faults.into_iter().for_each(|fault| found.fault(fault));
-            if !full {
-                break;
-            }
         }
         Ok(found)
     }
@@ -145,8 +155,19 @@ impl Registry {
             let mut found = Verified { contents: true, ..Verified::default() };
             let mut heads = Heads { known: Recent::new(HEADS) };
             heads.learn(reader, &rows)?;
-            for row in &rows {
-                match check_row(reader, &mut heads, row, &mut found) {
+            let head = |row: &AgentRow| Wanted { cid: row.head, hint: Some(row.segment) };
+            reader.read_ahead(&rows.iter().map(head).collect::<Vec<_>>());
+            let journals: Vec<_> = rows.iter().map(|row| reader.journal(row)).collect();
+            let bodies = rows.iter().zip(&journals).flat_map(|(row, journal)| {
+                let bodies = journal.iter().flatten().flat_map(|entry| &entry.header.body);
+                bodies.map(|cid| Wanted { cid: *cid, hint: Some(row.segment) })
+            });
+            reader.read_ahead(&bodies.collect::<Vec<_>>());
+            for (row, journal) in rows.iter().zip(journals) {
+                reader.near(row.segment);
+                let checked =
+                    journal.and_then(|it| check_row(reader, &mut heads, row, &it, &mut found));
+                match checked {
                     Ok(()) => found.agents += 1,
                     // What is damaged is named; what can't be read at all ends the check.
                     Err(error) if error.code() == Code::Corrupt => {
@@ -210,11 +231,12 @@ fn check_row(
     reader: &mut Reader,
     heads: &mut Heads,
     row: &AgentRow,
+    journal: &[Entry],
     found: &mut Verified,
 ) -> Result<(), RegistryError> {
     let mismatch = |why: &str| Err(FormatError::Mismatch(why.to_owned()).into());
     let sealer = reader.sealer(row.session)?;
-    for entry in reader.journal(row)? {
+    for entry in journal {
         found.entries += 1;
         let header = &entry.header;
         if header.link.seq == 0 {
@@ -231,7 +253,7 @@ fn check_row(
             found.contents = false;
             continue;
         };
-        let outline = entry::outline(&entry, sealer, &mut |cid| reader.get(cid))?;
+        let outline = entry::outline(entry, sealer, &mut |cid| reader.get(cid))?;
         for event in &outline.events {
             let fits = match event {
                 Event::Proposed(proposed) => {
