@@ -319,7 +319,7 @@ fn step(x: &[f64]) -> f64 {
 }
 
 fn styblinski_tang(x: &[f64]) -> f64 {
-    x.iter().map(|x| (x.powi(4) - 16.0 * x * x + 5.0 * x) / 2.0).sum()
+    x.iter().map(|x| f64::midpoint(x.powi(4) - 16.0 * x * x, 5.0 * x)).sum()
 }
 
 fn zakharov(x: &[f64]) -> f64 {

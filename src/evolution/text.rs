@@ -38,7 +38,7 @@ pub(super) fn prose(path: &FilePath) -> bool {
 /// that is never closed runs to the end of the file.
 pub(super) fn regions(text: &str, marked: bool) -> Vec<Range<usize>> {
     if !marked {
-        return if text.is_empty() { Vec::new() } else { vec![0..text.len()] };
+        return (!text.is_empty()).then_some(0..text.len()).into_iter().collect();
     }
     let (mut found, mut open, mut at) = (Vec::new(), None, 0);
     for line in text.split_inclusive('\n') {

@@ -277,7 +277,7 @@ struct Kept {
 impl Kept {
     /// Reads once.
     fn take(&mut self) -> io::Result<()> {
-        let mut chunk = [0; CHUNK];
+        let mut chunk = vec![0; CHUNK];
         let read = rustix::io::read(&self.fd, &mut chunk)?;
         self.open = read > 0;
         let new = &chunk[..read];

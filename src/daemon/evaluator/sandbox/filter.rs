@@ -151,9 +151,8 @@ pub fn bytes(program: &[sock_filter]) -> Vec<u8> {
     program
         .iter()
         .flat_map(|step| {
-            let [a, b] = step.code.to_ne_bytes();
-            let [c, d, e, f] = step.k.to_ne_bytes();
-            [a, b, step.jt, step.jf, c, d, e, f]
+            let jumps = [step.jt, step.jf];
+            [&step.code.to_ne_bytes()[..], &jumps, &step.k.to_ne_bytes()].concat()
         })
         .collect()
 }
