@@ -141,7 +141,7 @@ fn syncs(home: &Home) -> f64 {
     let mut file = File::create(home.path().join("syncs")).expect("a file");
     let mut times = Vec::new();
     for _ in 0..200 {
-        file.write_all(&[1; 64 << 10]).expect("room");
+        file.write_all(&vec![1; 64 << 10]).expect("room");
         let began = Instant::now();
         file.sync_data().expect("a sync");
         times.push(began.elapsed());

@@ -138,7 +138,7 @@ fn median(mut call: impl FnMut(u32)) -> f64 {
     let mut round = |calls: u32| {
         let before = cpu();
         (0..calls).for_each(&mut call);
-        cpu() - before
+        cpu().saturating_sub(before)
     };
     let mut calls = 1_000;
     while round(calls) < ROUND {

@@ -157,8 +157,8 @@ async fn ours(dir: &Path, agents: u64) -> u64 {
         session,
         name: "bench".to_owned(),
         spec_toml: String::new(),
-        agent_files: Default::default(),
-        suite_files: Default::default(),
+        agent_files: std::collections::BTreeMap::default(),
+        suite_files: std::collections::BTreeMap::default(),
         workers: 0,
         sandbox: "full".to_owned(),
         seed: 1,
@@ -198,7 +198,7 @@ async fn ours(dir: &Path, agents: u64) -> u64 {
         next = end;
     }
     let took = began.elapsed();
-    let (used, written) = (cpu() - time, disk() - bytes);
+    let (used, written) = (cpu().saturating_sub(time), disk() - bytes);
     println!("registry: {agents} agents, sealed, signed, durable");
     println!(
         "  {:.0} agents/s; first tenth {:.0}/s, last tenth {:.0}/s",

@@ -99,7 +99,7 @@ mod tests {
     fn regions_lie_between_the_markers() {
         let found: Vec<_> = regions(CODE, true).into_iter().map(|range| &CODE[range]).collect();
         assert_eq!(found, ["b = 2\nc = 3\n", "e = 5"]);
-        assert_eq!(regions(CODE, false), [0..CODE.len()]);
+        assert_eq!(regions(CODE, false), std::iter::once(0..CODE.len()).collect::<Vec<_>>());
         assert!(regions("EVOLVE-BLOCK-END\nx\n", true).is_empty());
         assert!(regions("", false).is_empty());
     }

@@ -74,7 +74,10 @@ fn objective(name: &str) -> darwin::domain::objective::Objective {
 fn bundle(files: &[(&str, &str)]) -> Bundle {
     let file = |(path, text): &(&str, &str)| {
         let bytes = (*text).to_owned().into();
-        (FilePath::new(path).unwrap(), File { bytes, executable: path.ends_with(".sh") })
+        (
+            FilePath::new(path).unwrap(),
+            File { bytes, executable: Path::new(path).extension().is_some_and(|ext| ext == "sh") },
+        )
     };
     files.iter().map(file).collect()
 }

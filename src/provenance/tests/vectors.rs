@@ -86,7 +86,7 @@ const BODY: &str = "\
     050b85a7c7651743495cc2904464961a66cde1d14cacf9d30696c66f4b";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -131,7 +131,8 @@ fn genome_digests() {
     });
     assert_eq!(hex(&manifest(facts.collect(), &genome, &space()).unwrap()), MANIFEST);
     assert_eq!(genome_digest(&genome, &space()).unwrap().to_string(), GENOME);
-    let empty = genome_digest(&Genome::default(), &Default::default()).unwrap();
+    let empty =
+        genome_digest(&Genome::default(), &crate::domain::genome::Space::default()).unwrap();
     assert_eq!(empty.to_string(), EMPTY_GENOME);
 }
 
