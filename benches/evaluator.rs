@@ -102,7 +102,7 @@ fn main() {
             if count == 10_000 {
                 let tenth = count / 10;
                 let first = tenth as f64 / times[tenth - 1].as_secs_f64();
-                let last = (times[count - 1] - times[count - tenth - 1]).as_secs_f64();
+                let last = times[count - 1].saturating_sub(times[count - tenth - 1]).as_secs_f64();
                 let last = tenth as f64 / last;
                 println!(
                     "{:>45} first tenth {first:.0}, last tenth {last:.0}: {:.0} %; \
