@@ -1,5 +1,6 @@
 //! Evaluations a second of a trivial suite in the full sandbox, beside plain processes in the
-//! same run: `python3` started anew for each candidate, and bare fork, exec and wait.
+//! same run: `python3` started anew for each candidate, bare fork, exec and wait, and bare
+//! forks of Python, which no warm harness can outdo.
 //!
 //! `cargo bench --bench evaluator`. `DARWIN_BENCH_EVALUATIONS` sets the most evaluations of
 //! one series (default 10,000).
@@ -32,6 +33,13 @@ def evaluate(path):
 const MAIN: &str = "
 import sys
 print(evaluate(sys.argv[1]))
+";
+const FORKS: &str = "
+import ctypes, importlib.util, inspect, json, os, random, select, sys, traceback
+for i in range(int(sys.argv[1])):
+    pid = os.fork()
+    if pid == 0: os._exit(0)
+    os.waitpid(pid, 0)
 ";
 const PROGRAM: &str = "# EVOLVE-BLOCK-START\nx = 1.0\n# EVOLVE-BLOCK-END\n";
 /// How often plain processes are started.
@@ -66,6 +74,14 @@ fn main() {
             command
         }),
     );
+
+    let forks = 20 * PLAIN;
+    let time = plain(workers, workers, || {
+        let mut command = Command::new(python);
+        command.args(["-c", FORKS, &(forks / workers).to_string()]);
+        command
+    });
+    show("bare os.fork+wait in Python", forks, time);
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

@@ -263,3 +263,46 @@ async fn objectives_are_found_by_name_and_gates_hold() {
     assert_failed(run("{'good': 1}").await, FailureKind::BadMetrics, "fast");
     bench.close().await;
 }
+
+/// What evaluators of others do: data beside them, temporary files, processes, threads, alarms.
+const BUSY: &str = "
+import asyncio, concurrent.futures, multiprocessing, os, pickle, signal, socket, subprocess
+import sys, tempfile, threading, time
+DATA = open('table.txt').read()
+assert os.path.dirname(__file__) == os.getcwd()
+def square(x): return x * x
+def evaluate(path):
+    done = [DATA]
+    with tempfile.NamedTemporaryFile('w', suffix='.py') as script:
+        script.write('import sys; exec(open(sys.argv[1]).read()); print(x)')
+        script.flush()
+        run = subprocess.run([sys.executable, script.name, path], capture_output=True, timeout=20)
+        done.append(run.stdout.decode().strip())
+    with multiprocessing.Pool(2) as pool: done.append(sum(pool.map(square, range(4))))
+    with concurrent.futures.ProcessPoolExecutor(1) as pool: done.append(pool.submit(square, 3).result())
+    with concurrent.futures.ThreadPoolExecutor(2) as pool: done.append(sum(pool.map(square, range(3))))
+    def late(*_): raise TimeoutError
+    signal.signal(signal.SIGALRM, late); signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try: time.sleep(20)
+    except TimeoutError: done.append('alarm')
+    async def main(): await asyncio.sleep(0); return 'async'
+    done.append(asyncio.run(main()))
+    a, b = socket.socketpair(); a.send(b'pair'); done.append(b.recv(9).decode())
+    open('relative.txt', 'w').write('y'); done.append(os.path.exists('relative.txt'))
+    done.append(subprocess.check_output('echo $HOME', shell=True).decode().strip())
+    return {'combined_score': 1, 'done': done}
+";
+
+#[tokio::test]
+async fn an_evaluator_may_use_what_evaluators_use() {
+    let world = World::new();
+    let missing = world.python(BUSY).await.map(|_| ()).unwrap_err();
+    assert!(missing.to_string().contains("table.txt"), "{missing}");
+    let files = [("evaluator.py", BUSY), ("table.txt", "table")];
+    let bench = world.open(&python(limits()), &files).await.unwrap();
+    let evaluation = bench.evaluate(&program("x = 42"), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+    let done = r#"["table", "42", 14, 9, 5, "alarm", "async", "pair", true, "/tmp"]"#;
+    assert_eq!(evaluation.metrics["done"], Metric::Text(done.into()));
+    bench.close().await;
+}
