@@ -168,3 +168,88 @@ impl Axis {
         ((at - self.low) / self.span(), (self.high - at) / self.span())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::domain::id::Slot;
+
+    use super::*;
+    use crate::evolution::draw::Source;
+
+    fn kinds() -> impl Strategy<Value = Kind> {
+        let whole = -(1i64 << 53)..=1i64 << 53;
+        prop_oneof![
+            (-1e9..1e9f64, 0.0..1e9f64, any::<bool>()).prop_map(|(min, width, log)| {
+                let min = if log { min.abs() + 1e-9 } else { min };
+                Kind::Real { min, max: min + width, log }
+            }),
+            (whole.clone(), whole, any::<bool>()).prop_map(|(a, b, log)| {
+                let (min, max) = (a.min(b), a.max(b));
+                if log {
+                    Kind::Integer { min: min.clamp(1, 1000), max: max.max(1000), log }
+                } else {
+                    Kind::Integer { min, max, log }
+                }
+            }),
+            (-3i64..3, 0i64..4)
+                .prop_map(|(min, width)| { Kind::Integer { min, max: min + width, log: false } }),
+            (1usize..6).prop_map(|count| Kind::Categorical {
+                choices: (0..count).map(|at| at.to_string()).collect(),
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_done_the_value_is_one_of_its_kind(
+            kind in kinds(), seed: u64, step in -3.0..3.0f64, share in -0.5..1.5f64,
+        ) {
+            let axis = Axis::new("x", &kind).unwrap();
+            let mut draw = Source::new(seed).at(Slot::default());
+            let value = axis.random(&mut draw);
+            prop_assert!(kind.holds(value), "{value}");
+            let moved = axis.moved(value, step * axis.span(), &mut draw);
+            prop_assert!(kind.holds(moved), "{value} moved to {moved}");
+            // Steps of whole numbers and categories always lead elsewhere.
+            let stepped = !matches!(kind, Kind::Real { .. }) && !axis.fixed();
+            prop_assert!(!stepped || moved != value);
+            let bounced = axis.bounced(axis.coordinate(value) + step * axis.span(), value);
+            prop_assert!(kind.holds(bounced), "{bounced}");
+            prop_assert!(kind.holds(axis.at_share(share)));
+            let back = axis.at_share(axis.share(value));
+            prop_assert!((back - value).abs() <= 1e-9 * value.abs().max(axis.max - axis.min));
+        }
+    }
+
+    #[test]
+    fn a_logarithmic_axis_is_uniform_in_the_logarithm() {
+        let kind = Kind::Real { min: 1e-4, max: 1e4, log: true };
+        let axis = Axis::new("rate", &kind).unwrap();
+        let mut draw = Source::new(3).at(Slot::default());
+        let small = (0..10_000).filter(|_| axis.random(&mut draw) < 1.0).count();
+        assert!((4_800..5_200).contains(&small), "{small}");
+        let kind = Kind::Integer { min: 1, max: 1000, log: true };
+        let axis = Axis::new("size", &kind).unwrap();
+        let small = (0..10_000).filter(|_| axis.random(&mut draw) <= 31.0).count();
+        // ln(31.5 / 0.5) / ln(1000.5 / 0.5) = 0.545
+        assert!((5_250..5_650).contains(&small), "{small}");
+    }
+
+    #[test]
+    fn senseless_bounds_are_refused_by_name() {
+        for kind in [
+            Kind::Real { min: 1.0, max: 0.0, log: false },
+            Kind::Real { min: f64::NAN, max: 0.0, log: false },
+            Kind::Real { min: f64::MIN, max: f64::MAX, log: false },
+            Kind::Real { min: 0.0, max: 1.0, log: true },
+            Kind::Integer { min: 0, max: 5, log: true },
+            Kind::Integer { min: 0, max: i64::MAX, log: false },
+            Kind::Categorical { choices: Vec::new() },
+        ] {
+            let error = Axis::new("speed", &kind).unwrap_err().to_string();
+            assert!(error.starts_with("params.speed: "), "{error}");
+        }
+    }
+}

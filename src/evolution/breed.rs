@@ -228,7 +228,6 @@ impl Breeder {
         let donors = Donors {
             target: params(chosen[0]),
             base: params(chosen[1]),
-            toward: None,
             plus: params(chosen[2]),
             minus: params(chosen[3]),
         };

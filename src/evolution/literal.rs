@@ -41,7 +41,7 @@ pub(super) fn literals(text: &str, comment: &str, regions: &[Range<usize>]) -> V
             at + 2 + find(&rest[2..], b"*/").map_or(rest.len() - 2, |end| end + 2)
         } else if matches!(rest[0], b'"' | b'\'' | b'`') {
             at + string_end(rest)
-        } else if rest[0].is_ascii_digit() || (rest[0] == b'.' && digit(rest.get(1))) {
+        } else if rest[0].is_ascii_digit() || (rest[0] == b'.' && starts_number(bytes, at)) {
             let (end, number) = number(text, at);
             if let Some(literal) = number
                 && regions.iter().any(|region| region.start <= at && end <= region.end)
@@ -61,6 +61,13 @@ pub(super) fn literals(text: &str, comment: &str, regions: &[Range<usize>]) -> V
 
 fn digit(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_digit)
+}
+
+/// Whether the point at `at` begins a number: `.5`, but not in `a.5`, `x[0].5` or `0..5`.
+fn starts_number(bytes: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| bytes[before]);
+    let joined = |byte: u8| name_part(byte) || matches!(byte, b'.' | b')' | b']');
+    digit(bytes.get(at + 1)) && !before.is_some_and(joined)
 }
 
 fn name_part(byte: u8) -> bool {
@@ -101,7 +108,10 @@ fn string_end(bytes: &[u8]) -> usize {
 fn number(text: &str, at: usize) -> (usize, Option<Literal>) {
     let bytes = text.as_bytes();
     let run = |from: usize| {
-        bytes[from..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'_').count()
+        let digits = |byte: &&u8| byte.is_ascii_digit() || **byte == b'_';
+        let length = bytes[from..].iter().take_while(digits).count();
+        // An underscore at the end belongs to a suffix: 1_f64.
+        length - bytes[from..from + length].iter().rev().take_while(|b| **b == b'_').count()
     };
     let mut end = at + run(at);
     let mut whole = true;
@@ -119,17 +129,18 @@ fn number(text: &str, at: usize) -> (usize, Option<Literal>) {
         }
     }
     let suffix = bytes[end..].iter().take_while(|byte| name_part(**byte)).count();
+    let mut stop = end + suffix;
     // Versions and addresses (1.2.3) are skipped whole.
-    let dotted = bytes[end..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
-    let stop = end + suffix.max(dotted);
-    let ranged = bytes[end..].starts_with(b"..");
-    let fine = (suffix == 0 || SUFFIXES.contains(&&text[end..end + suffix]))
-        && (dotted == 0 || ranged && whole)
+    while bytes.get(stop) == Some(&b'.') && digit(bytes.get(stop + 1)) {
+        stop += 1 + run(stop + 1);
+    }
+    let known = text[end..end + suffix].trim_start_matches('_');
+    let fine = (suffix == 0 || SUFFIXES.contains(&known))
+        && stop == end + suffix
         && !subscript(bytes, at, end);
-    let stop = if ranged { end } else { stop };
     let digits = text[at..end].replace('_', "");
     let Some(value) = digits.parse::<f64>().ok().filter(|value| fine && value.is_finite()) else {
-        return (stop.max(end), None);
+        return (stop, None);
     };
     let head = blank_end(&bytes[..at]);
     let literal = match head.strip_suffix(b"-") {
@@ -138,7 +149,7 @@ fn number(text: &str, at: usize) -> (usize, Option<Literal>) {
         }
         _ => Literal { range: at..end, value, whole, signed: opens(head) },
     };
-    (stop.max(end), Some(literal))
+    (stop, Some(literal))
 }
 
 /// `bytes` without the blanks at its end.
@@ -227,4 +238,88 @@ pub(super) fn tweak(files: &Files, marked: bool, sigma: f64, draw: &mut Draw) ->
         }
     }
     Arc::new(child)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::id::Slot;
+
+    use super::*;
+    use crate::evolution::draw::Source;
+
+    fn found(text: &str, comment: &str) -> Vec<String> {
+        let all = literals(text, comment, &[0..text.len()]);
+        all.into_iter().map(|literal| text[literal.range].to_owned()).collect()
+    }
+
+    #[test]
+    fn numbers_are_found_and_look_alikes_are_not() {
+        let python = "x1 = 2.5e-3 * y_2 + .5  # 9\ns = 'a 3 \\' 4' + \"5\"\nz = x[0] + f(7, -1.5)\n\
+            d = \"\"\"doc 8\n 9 \"\"\"\nv = 1.2.3\nh = 0xff\nq = 1_000\nr = 10//3\nreturn -4\n";
+        assert_eq!(found(python, "#"), ["2.5e-3", ".5", "7", "-1.5", "1_000", "10", "3", "-4"]);
+        let rust = "let a: [f64; 3] = [1.0_f64, 2f32, 3u8]; // 9\nfor i in 0..10 {}\n/* 8 */ \
+            fn f<'a>(x: &'a str) -> i32 { 5.max(6) - 7 }\nlet c = '1'; let v = y[2];";
+        assert_eq!(found(rust, "//"), ["3", "1.0", "2", "3", "0", "10", "5", "6", "7"]);
+        assert_eq!(found("don't stop at 7 o'clock", "#"), ["7"]);
+        assert_eq!(found("w = a[i][-1] * b[2:3] + [4]", "#"), ["2", "3", "4"]);
+        assert_eq!(found("x = 1e400 + 2px", "#"), Vec::<String>::new());
+        assert_eq!(found("größe2 = 3", "#"), ["3"]);
+        assert_eq!(found("'unclosed 4\n5", "#"), ["4", "5"]);
+    }
+
+    #[test]
+    fn only_those_within_the_regions_count() {
+        let text = "a = 1\nb = 2\nc = 3\n";
+        let literals = literals(text, "#", &[6..12]);
+        assert_eq!(literals, [Literal { range: 10..11, value: 2.0, whole: true, signed: true }]);
+    }
+
+    #[test]
+    fn kinds_and_signs_are_kept() {
+        let mut draw = Source::new(1).at(Slot::default());
+        let literal = |value: f64, whole, signed| Literal { range: 0..1, value, whole, signed };
+        for _ in 0..2_000 {
+            let whole: i64 = literal(3.0, true, false).tweaked(0.5, &mut draw).parse().unwrap();
+            assert!(whole >= 0 && whole != 3, "{whole}");
+            let text = literal(0.25, false, false).tweaked(0.5, &mut draw);
+            let real: f64 = text.parse().unwrap();
+            assert!(real >= 0.0 && text.contains(['.', 'e']), "{text}");
+            let text = literal(0.0, true, true).tweaked(0.5, &mut draw);
+            assert!(text.parse::<i64>().is_ok_and(|whole| whole != 0), "{text}");
+            let text = literal(1e300, false, true).tweaked(1e10, &mut draw);
+            assert!(text.parse::<f64>().unwrap().is_finite(), "{text}");
+        }
+        let spread = |signed| {
+            let mut draw = Source::new(2).at(Slot::default());
+            let literal = literal(2.0, false, signed);
+            let values: Vec<f64> =
+                (0..4_000).map(|_| literal.tweaked(1.0, &mut draw).parse().unwrap()).collect();
+            values.iter().filter(|value| **value < 0.0).count()
+        };
+        // A step of two deviations or more: 16 % where a sign may stand, none elsewhere.
+        assert!((550..730).contains(&spread(true)), "{}", spread(true));
+        assert_eq!(spread(false), 0);
+    }
+
+    #[test]
+    fn a_subtraction_is_not_turned_into_two_signs() {
+        let (path, mut draw) = (FilePath::new("a.c").unwrap(), Source::new(4).at(Slot::default()));
+        let file = |text: &str| File { bytes: text.to_owned().into(), executable: true };
+        let files: Files = Arc::new([(path.clone(), file("y = x-3.0;\n"))].into());
+        for _ in 0..500 {
+            let child = tweak(&files, false, 3.0, &mut draw);
+            let text = std::str::from_utf8(&child[&path].bytes).unwrap();
+            assert!(text.starts_with("y = x-") && text.matches('-').count() <= 2, "{text}");
+            assert!(!text.contains("--") && text.ends_with(";\n"), "{text}");
+            assert!(child[&path].executable && child != files);
+        }
+    }
+
+    #[test]
+    fn numbers_in_prose_are_left_alone_unless_marked() {
+        let path = FilePath::new("prompt.md").unwrap();
+        assert!(tweakable(&path, "Name 3 reasons.\n", false).is_empty());
+        let marked = "EVOLVE-BLOCK-START\nName 3 reasons.\nEVOLVE-BLOCK-END\n";
+        assert_eq!(tweakable(&path, marked, true).len(), 1);
+    }
 }

@@ -189,8 +189,8 @@ fn offers(setup: &Setup, marked: bool) -> (bool, bool) {
 
 /// Operators that fit the genome, where its user names none.
 ///
-/// Parameters with an order, and nothing else: differential evolution. Otherwise crossover,
-/// followed by a step, alone or together with what changes text.
+/// Parameters with an order, and nothing else: differential evolution in three forms.
+/// Otherwise crossover, followed by a step, and what changes text alone.
 fn fitting(setup: &Setup, axes: &[Axis], marked: bool) -> Result<Vec<OperatorSpec>, EngineError> {
     let (numbers, prose) = offers(setup, marked);
     let of = |operator, weight| OperatorSpec { operator, weight };
@@ -202,8 +202,15 @@ fn fitting(setup: &Setup, axes: &[Axis], marked: bool) -> Result<Vec<OperatorSpe
         && !prose
         && setup.search.population >= MIN_DONORS
     {
-        let operator = Operator::DifferentialEvolution { f: None, cr: 0.9, best: false };
-        return Ok(vec![of(operator, 1.0)]);
+        // A composite (after Y. Wang et al., CoDE, 2011): one for separable functions, one for
+        // those that are not, one that converges.
+        let differential =
+            |cr, best| of(Operator::DifferentialEvolution { f: None, cr, best }, 1.0);
+        return Ok(vec![
+            differential(0.1, false),
+            differential(0.9, false),
+            differential(0.9, true),
+        ]);
     }
     let mut specs = Vec::new();
     if free > 0 {

@@ -146,3 +146,83 @@ fn patched(file: &File, blocks: &[Block]) -> File {
     bytes.extend_from_slice(&file.bytes[at..]);
     File { bytes: Bytes::from(bytes), executable: file.executable }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::id::Slot;
+
+    use super::*;
+    use crate::evolution::draw::Source;
+
+    fn one(text: &str) -> Files {
+        let file = File { bytes: text.to_owned().into(), executable: false };
+        Arc::new([(FilePath::new("f.py").unwrap(), file)].into())
+    }
+
+    fn children(cross: Cross, a: &str, b: &str, marked: bool) -> Vec<String> {
+        let mut draw = Source::new(3).at(Slot::default());
+        let (a, b) = (one(a), one(b));
+        let mut all: Vec<_> = (0..500)
+            .map(|_| {
+                let child = files(cross, &a, &b, marked, &mut draw);
+                let file = child.values().next().unwrap();
+                String::from_utf8(file.bytes.to_vec()).unwrap()
+            })
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    #[test]
+    fn lines_come_from_one_parent_or_the_other() {
+        let (a, b) = ("1\nx\n2\ny\n3\n", "I\nx\nII\ny\nIII\n");
+        let uniform = children(Cross::Uniform, a, b, false);
+        assert_eq!(uniform.len(), 6, "every mix of three places but the parents: {uniform:?}");
+        let one = children(Cross::OnePoint, a, b, false);
+        assert_eq!(one, ["1\nx\n2\ny\nIII\n", "1\nx\nII\ny\nIII\n"]);
+        assert_eq!(children(Cross::TwoPoint, a, b, false).len(), 6);
+    }
+
+    #[test]
+    fn whole_passages_are_exchanged_where_their_lengths_differ() {
+        let all = children(Cross::Uniform, "a\nb\nc\n", "a\nB\nB2\nB3\nc\nd\n", false);
+        assert_eq!(all, ["a\nB\nB2\nB3\nc\n", "a\nb\nc\nd\n"]);
+        let ends = children(Cross::Uniform, "a\nb", "a\nb\nc", false);
+        assert_eq!(ends, ["a\nb", "a\nb\nc"], "a last line without an end stays a line");
+    }
+
+    #[test]
+    fn nothing_outside_the_markers_changes() {
+        let text = |head: &str, body: &str, tail: &str| {
+            format!("{head}\n# EVOLVE-BLOCK-START\n{body}# EVOLVE-BLOCK-END\n{tail}\n")
+        };
+        let (a, b) = (text("h", "1\n2\n", "t"), text("H", "I\nII\nIII\n", "T"));
+        for cross in [Cross::OnePoint, Cross::TwoPoint, Cross::Uniform] {
+            for child in children(cross, &a, &b, true) {
+                assert!(
+                    [text("h", "1\n2\n", "t"), text("h", "I\nII\nIII\n", "t")].contains(&child)
+                );
+            }
+        }
+        let (a, b) = (text("h", "", "t"), text("h", "new\n", "t"));
+        assert_eq!(
+            children(Cross::Uniform, &a, &b, true).len(),
+            2,
+            "an empty region can be filled"
+        );
+        // Another number of regions: not the same program any more.
+        let more = format!("{b}{b}");
+        assert_eq!(children(Cross::Uniform, &a, &more, true), [a]);
+    }
+
+    #[test]
+    fn files_of_one_parent_only_and_binary_ones_stay() {
+        let path = |name| FilePath::new(name).unwrap();
+        let file = |bytes: &[u8]| File { bytes: bytes.to_vec().into(), executable: false };
+        let a: Files = Arc::new([(path("a"), file(b"1\n")), (path("x"), file(&[0, 1]))].into());
+        let b: Files = Arc::new([(path("b"), file(b"2\n")), (path("x"), file(&[0, 2]))].into());
+        let mut draw = Source::new(3).at(Slot::default());
+        assert!(Arc::ptr_eq(&files(Cross::Uniform, &a, &b, false, &mut draw), &a));
+    }
+}

@@ -88,3 +88,112 @@ impl Picker {
         Some(self.ranked[if place >= own { place + 1 } else { place }])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{genome::Genome, id::Slot};
+
+    use super::*;
+    use crate::evolution::{draw::Source, population::UNSCORED};
+
+    const DRAWS: u32 = 100_000;
+
+    fn members(fitness: &[f64]) -> Vec<Member> {
+        let member = |(at, fitness): (usize, &f64)| Member {
+            slot: Slot { generation: 0, index: at as u32 },
+            genome: Genome::default(),
+            fitness: *fitness,
+            joined: at as u64,
+        };
+        fitness.iter().enumerate().map(member).collect()
+    }
+
+    /// How often each member was chosen.
+    fn counts(selection: Selection, members: &[Member]) -> Vec<u32> {
+        let mut picker = Picker::new(selection);
+        picker.refresh(members);
+        let mut draw = Source::new(11).at(Slot::default());
+        let mut counts = vec![0; members.len()];
+        for _ in 0..DRAWS {
+            counts[picker.pick(&mut draw).unwrap()] += 1;
+        }
+        counts
+    }
+
+    /// Pearson's χ² against these shares must lie below the 99.9th percentile.
+    fn follows(counts: &[u32], shares: &[f64]) {
+        // Of χ² with 1 to 9 degrees of freedom.
+        const LIMITS: [f64; 9] = [10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12, 27.88];
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12, "the shares are wrong");
+        let (mut chi, mut classes) = (0.0, 0usize);
+        for (count, share) in counts.iter().zip(shares) {
+            let expected = share * f64::from(DRAWS);
+            if expected == 0.0 {
+                assert_eq!(*count, 0, "it must never be chosen");
+                continue;
+            }
+            classes += 1;
+            chi += (f64::from(*count) - expected).powi(2) / expected;
+        }
+        assert!(chi < LIMITS[classes - 2], "χ² = {chi}: {counts:?}");
+    }
+
+    #[test]
+    fn tournaments_follow_their_distribution() {
+        let members = members(&[5.0, 1.0, 9.0, 3.0, 7.0]);
+        for size in [1, 2, 3, 7] {
+            // The chance that the best of `size` draws has place p of 5.
+            let share = |place: i32| {
+                let beaten = |p: i32| (f64::from(5 - p) / 5.0).powi(size);
+                beaten(place) - beaten(place + 1)
+            };
+            let places = [2, 4, 0, 3, 1];
+            let shares: Vec<_> = places.into_iter().map(share).collect();
+            follows(&counts(Selection::Tournament { size: size as u32 }, &members), &shares);
+        }
+    }
+
+    #[test]
+    fn ranking_is_linear() {
+        let members = members(&[5.0, 1.0, 1e300, 3.0, 7.0]);
+        for pressure in [1.0, 1.5, 2.0] {
+            let places = [2.0, 4.0, 0.0, 3.0, 1.0];
+            let share = |place: f64| (pressure - (2.0 * pressure - 2.0) * place / 4.0) / 5.0;
+            let shares: Vec<_> = places.into_iter().map(share).collect();
+            follows(&counts(Selection::Rank { pressure }, &members), &shares);
+        }
+    }
+
+    #[test]
+    fn roulette_is_in_proportion_to_what_is_above_the_worst() {
+        let some = members(&[-4.0, -10.0, 0.0, UNSCORED, -9.0]);
+        let shares = [6.0 / 17.0, 0.0, 10.0 / 17.0, 0.0, 1.0 / 17.0];
+        follows(&counts(Selection::Roulette, &some), &shares);
+        let equal = members(&[3.0; 4]);
+        follows(&counts(Selection::Roulette, &equal), &[0.25; 4]);
+        let extreme = members(&[f64::MAX, f64::MIN, 0.0]);
+        follows(&counts(Selection::Roulette, &extreme), &[2.0 / 3.0, 0.0, 1.0 / 3.0]);
+    }
+
+    #[test]
+    fn parents_have_scores_and_the_second_is_another() {
+        for selection in [
+            Selection::Tournament { size: 3 },
+            Selection::Rank { pressure: 2.0 },
+            Selection::Roulette,
+        ] {
+            let mut picker = Picker::new(selection);
+            let mut draw = Source::new(5).at(Slot::default());
+            picker.refresh(&members(&[UNSCORED, UNSCORED]));
+            assert_eq!(picker.pick(&mut draw), None);
+            picker.refresh(&members(&[UNSCORED, 1.0]));
+            assert_eq!(picker.pick(&mut draw), Some(1));
+            assert_eq!(picker.pick_other(1, &mut draw), None);
+            picker.refresh(&members(&[0.0, UNSCORED, 1.0]));
+            for _ in 0..100 {
+                assert_eq!(picker.pick_other(2, &mut draw), Some(0));
+                assert_eq!(picker.pick_other(0, &mut draw), Some(2));
+            }
+        }
+    }
+}

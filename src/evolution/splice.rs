@@ -140,3 +140,83 @@ fn run(passages: &[Range<usize>], draw: &mut Draw) -> Range<usize> {
     }
     passages[first].start..passages[last].end
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::id::Slot;
+
+    use super::*;
+    use crate::evolution::draw::Source;
+
+    fn files(all: &[(&str, &str)]) -> Files {
+        let entry = |(path, text): &(&str, &str)| {
+            let bytes = text.as_bytes().to_vec().into();
+            (FilePath::new(path).unwrap(), File { bytes, executable: false })
+        };
+        Arc::new(all.iter().map(entry).collect())
+    }
+
+    fn content(files: &Files, path: &str) -> String {
+        String::from_utf8(files[&FilePath::new(path).unwrap()].bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_passage_of_the_donor_takes_a_place_in_the_region() {
+        let own = files(&[
+            ("code.py", "x = 1\n"),
+            (
+                "p.md",
+                "head\n<!-- EVOLVE-BLOCK-START -->\none\ntwo\n\n<!-- EVOLVE-BLOCK-END -->\ntail",
+            ),
+        ]);
+        let donor = files(&[
+            (
+                "p.md",
+                "head\n<!-- EVOLVE-BLOCK-START -->\nONE\nTWO\n<!-- EVOLVE-BLOCK-END -->\ntail",
+            ),
+            ("stock.txt", "three\n\nfour\nfive\n"),
+        ]);
+        let mut draw = Source::new(8).at(Slot::default());
+        let mut lines = std::collections::BTreeSet::new();
+        for _ in 0..2_000 {
+            let child = splice(&own, &donor, true, &mut draw);
+            assert_eq!(content(&child, "code.py"), "x = 1\n");
+            let text = content(&child, "p.md");
+            let body = text
+                .strip_prefix("head\n<!-- EVOLVE-BLOCK-START -->\n")
+                .and_then(|rest| rest.strip_suffix("<!-- EVOLVE-BLOCK-END -->\ntail"))
+                .unwrap_or_else(|| panic!("{text}"));
+            lines.extend(body.lines().map(str::to_owned));
+        }
+        let expected = ["", "ONE", "TWO", "five", "four", "head", "one", "tail", "three", "two"];
+        assert_eq!(lines.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_empty_region_is_filled_and_an_empty_donor_changes_nothing() {
+        let mut draw = Source::new(8).at(Slot::default());
+        let donor = files(&[("p.md", "one passage")]);
+        for blank in ["", "\n"] {
+            let text = format!("EVOLVE-BLOCK-START\n{blank}EVOLVE-BLOCK-END\n");
+            let own = files(&[("p.md", text.as_str())]);
+            assert!(possible(&own, true));
+            let child = splice(&own, &donor, true, &mut draw);
+            let filled = format!("EVOLVE-BLOCK-START\none passage\n{blank}EVOLVE-BLOCK-END\n");
+            assert_eq!(content(&child, "p.md"), filled);
+            assert!(Arc::ptr_eq(&splice(&own, &files(&[]), true, &mut draw), &own));
+        }
+        assert!(!possible(&donor, true));
+    }
+
+    #[test]
+    fn texts_do_not_grow_without_bound() {
+        let mut own = files(&[("p.md", "a\nb\nc\n")]);
+        let big = "x".repeat(10_000);
+        let donor = files(&[("p.md", big.as_str())]);
+        let mut draw = Source::new(8).at(Slot::default());
+        for _ in 0..50 {
+            own = splice(&own, &donor, false, &mut draw);
+        }
+        assert_eq!(content(&own, "p.md"), "a\nb\nc\n");
+    }
+}

@@ -47,15 +47,12 @@ pub(super) fn regions(text: &str, marked: bool) -> Vec<Range<usize>> {
             open = open.or(Some(next));
         } else if line.contains(END)
             && let Some(start) = open.take()
-            && start < at
         {
             found.push(start..at);
         }
         at = next;
     }
-    if let Some(start) = open
-        && start < at
-    {
+    if let Some(start) = open {
         found.push(start..at);
     }
     found
@@ -98,7 +95,7 @@ mod tests {
     #[test]
     fn regions_lie_between_the_markers() {
         let found: Vec<_> = regions(CODE, true).into_iter().map(|range| &CODE[range]).collect();
-        assert_eq!(found, ["b = 2\nc = 3\n", "e = 5"]);
+        assert_eq!(found, ["b = 2\nc = 3\n", "", "e = 5"]);
         assert_eq!(regions(CODE, false), std::iter::once(0..CODE.len()).collect::<Vec<_>>());
         assert!(regions("EVOLVE-BLOCK-END\nx\n", true).is_empty());
         assert!(regions("", false).is_empty());
