@@ -195,7 +195,8 @@ impl Breeder {
         founded(slot, genome, operators, best)
     }
 
-    /// Differential evolution: the child of `target` and three or four others.
+    /// Differential evolution: a child of `target`, or where that has no score of a member that
+    /// has one, and of three others. It competes with `target`.
     fn differential(
         &mut self,
         slot: Slot,
@@ -210,7 +211,9 @@ impl Breeder {
             child.rival = Some(target);
             return (child, proposal);
         }
-        let mut chosen = [target, usize::MAX, usize::MAX, usize::MAX];
+        let scored = parents.members.get(target).is_some_and(Member::scored);
+        let first = if scored { target } else { ranked[draw.below(ranked.len())] };
+        let mut chosen = [first, usize::MAX, usize::MAX, usize::MAX];
         for place in 1..4 {
             chosen[place] = if place == 1 && best {
                 ranked[0]
@@ -232,7 +235,7 @@ impl Breeder {
             minus: params(chosen[3]),
         };
         numeric::differential(&self.plan.axes, &donors, f, cr, draw, &mut self.values);
-        let mut genome = parents.members[target].genome.clone();
+        let mut genome = parents.members[first].genome.clone();
         genome.params = Arc::from(self.values.as_slice());
         let operators = vec!["differential-evolution"];
         finish(slot, genome, &chosen, operators, parents, Some(target))

@@ -28,6 +28,10 @@ const SUFFIXES: [&str; 21] = [
     "u16", "u32", "u64", "usize", "isize",
 ];
 
+/// What may stand before a string in Python, Rust, C and others.
+const PREFIXES: [&[u8]; 12] =
+    [b"f", b"b", b"r", b"u", b"l", b"br", b"rb", b"fr", b"rf", b"u8", b"c", b"cr"];
+
 /// The numbers of `text` that lie in one of `regions`: not those in names, strings, comments
 /// (to the end of the line from `comment` on, or in `/* */`), subscripts such as `x[0]`,
 /// versions such as `1.2.3`, or in hexadecimal.
@@ -50,8 +54,12 @@ pub(super) fn literals(text: &str, comment: &str, regions: &[Range<usize>]) -> V
             }
             end
         } else if name_part(rest[0]) {
-            // A name, with the digits in it.
-            at + rest.iter().take_while(|byte| name_part(**byte)).count()
+            // A name, with the digits in it, and an apostrophe after it, as in "don't", that
+            // begins no string.
+            let length = rest.iter().take_while(|byte| name_part(**byte)).count();
+            let prefixed =
+                PREFIXES.iter().any(|prefix| rest[..length].eq_ignore_ascii_case(prefix));
+            at + length + usize::from(rest.get(length) == Some(&b'\'') && !prefixed)
         } else {
             at + 1
         };
