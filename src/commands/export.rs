@@ -18,7 +18,7 @@ use super::{
     context::Context,
     error::Failure,
     json,
-    output::FORMAT,
+    output::document,
     text::{bytes, id, plural},
     verify,
 };
@@ -68,8 +68,7 @@ pub async fn car(
 pub fn json(context: &mut Context, agents: &[Agent], path: Option<&Path>) -> Result<(), Failure> {
     let mut target = Target::open(context, path, false)?;
     let fields: Vec<_> = agents.iter().map(json::agent).collect();
-    let document = json!({"format": FORMAT, "kind": "lineage", "agents": fields});
-    let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
+    let text = document("lineage", json!({"agents": fields}), true) + "\n";
     target.write(context, text.as_bytes())?;
     target.finish()?;
     if let Some(path) = path.filter(|path| *path != Path::new("-")) {

@@ -7,12 +7,32 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::error::Failure;
 
 /// The format that `--json` speaks. Fields may be added to it; none changes its meaning.
-pub const FORMAT: &str = "darwin/1";
+const FORMAT: &str = "darwin/1";
+
+/// The text of a JSON document of that kind: what it is stands first.
+pub fn document(kind: &str, fields: Value, pretty: bool) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        format: &'a str,
+        kind: &'a str,
+        #[serde(flatten)]
+        fields: Value,
+    }
+    let document = Document { format: FORMAT, kind, fields };
+    let text = if pretty {
+        serde_json::to_string_pretty(&document)
+    } else {
+        serde_json::to_string(&document)
+    };
+    // Only a map whose keys are no texts could fail, and a Value holds none.
+    text.unwrap_or_default()
+}
 
 /// How a text stands out on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,16 +117,8 @@ impl Output {
 
     /// A JSON document of that kind: on one line, unless a person reads it.
     pub fn document(&mut self, kind: &str, fields: Value) -> Result<(), Failure> {
-        let mut document = json!({"format": FORMAT, "kind": kind});
-        if let (Value::Object(document), Value::Object(fields)) = (&mut document, fields) {
-            document.extend(fields);
-        }
-        let text = if self.data_tty {
-            serde_json::to_string_pretty(&document)
-        } else {
-            serde_json::to_string(&document)
-        };
-        self.line(text.unwrap_or_default())?;
+        let text = document(kind, fields, self.data_tty);
+        self.line(text)?;
         self.flush()
     }
 
@@ -294,6 +306,12 @@ mod tests {
         let head = [("a", Side::Left), ("n", Side::Right), ("b", Side::Left)];
         let row = ["é".to_owned(), "7".to_owned(), "x".to_owned()];
         assert_eq!(aligned(&row, &head, &[3, 2, 4]), "é     7  x");
+    }
+
+    #[test]
+    fn a_document_begins_with_what_it_is() {
+        let text = document("a", json!({"b": 1, "z": null}), false);
+        assert_eq!(text, r#"{"format":"darwin/1","kind":"a","b":1,"z":null}"#);
     }
 
     #[test]

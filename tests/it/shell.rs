@@ -116,25 +116,29 @@ impl Shell {
         Endpoint::read(&self.paths().run_dir).unwrap()
     }
 
-    /// Sends a signal to the daemon, and for a deadly one waits for its end.
+    /// Kills the daemon and waits for its end.
     pub fn kill_daemon(&self) {
-        let endpoint = self.daemon().unwrap();
-        let pid = Pid::from_raw(i32::try_from(endpoint.pid).unwrap()).unwrap();
-        kill_process(pid, Signal::KILL).unwrap();
-        let proc = PathBuf::from(format!("/proc/{}/exe", endpoint.pid));
-        until("the daemon is gone", || fs::read_link(&proc).is_err().then_some(()));
+        kill(&self.daemon().unwrap());
     }
+}
+
+fn kill(endpoint: &Endpoint) {
+    let pid = Pid::from_raw(i32::try_from(endpoint.pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    until("the daemon is gone", || (!is_darwind(endpoint.pid)).then_some(()));
+}
+
+/// Whether the process of that number is a daemon of ours: it may be somebody else's by now,
+/// and what nobody has waited for yet has no program any more.
+fn is_darwind(pid: u32) -> bool {
+    let exe = fs::read_link(format!("/proc/{pid}/exe"));
+    exe.is_ok_and(|exe| exe == Path::new(env!("CARGO_BIN_EXE_darwind")))
 }
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        let Ok(Some(endpoint)) = Endpoint::read(&self.paths().run_dir) else { return };
-        // Its number may be somebody else's by now.
-        let exe = fs::read_link(format!("/proc/{}/exe", endpoint.pid));
-        if exe.is_ok_and(|exe| exe == Path::new(env!("CARGO_BIN_EXE_darwind"))) {
-            let pid = i32::try_from(endpoint.pid).ok().and_then(Pid::from_raw);
-            let _ = kill_process(pid.unwrap(), Signal::KILL);
-        }
+        let found = Endpoint::read(&self.paths().run_dir).ok().flatten();
+        found.iter().filter(|endpoint| is_darwind(endpoint.pid)).for_each(kill);
     }
 }
 
