@@ -43,7 +43,7 @@ fn a_spec_with_a_mistake_starts_nothing() {
 fn a_file_that_may_not_be_read_is_named() {
     let shell = Shell::new();
     let spec = shell.write("spec.toml", "name = \"x\"\n");
-    fs::set_permissions(&spec, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&spec, fs::Permissions::from_mode(0o0)).unwrap();
     let said = shell.run("evolve spec.toml");
     // The superuser reads it all the same, and then it has no suite.
     assert_eq!(said.status, 64, "{}", said.err);
