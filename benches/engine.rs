@@ -197,9 +197,8 @@ fn loop_genetic(evaluations: u64, seed: u64) -> f64 {
             });
             let mut child = population[one].clone();
             let (from, to) = (random.below(DIMENSIONS), random.below(DIMENSIONS));
-            for at in from.min(to)..from.max(to) {
-                child[at] = population[two][at];
-            }
+            let cut = from.min(to)..from.max(to);
+            child[cut.clone()].copy_from_slice(&population[two][cut]);
             let radius = (-2.0 * (1.0 - random.unit()).ln()).sqrt();
             let angle = std::f64::consts::TAU * random.unit();
             child[random.below(DIMENSIONS)] += 0.5 * radius * angle.cos();
