@@ -27,7 +27,7 @@ mod test_reading;
 mod test_damage;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     thread,
@@ -62,6 +62,10 @@ use vault::Vault;
 
 /// The largest batch, in bytes of its genomes' files.
 const MAX_BATCH: usize = 256 << 20;
+/// The most that waits for a commit, in bytes of genomes' files, and the unit in which it is
+/// counted.
+const MAX_WAITING: usize = 512 << 20;
+const UNIT: usize = 64 << 10;
 /// How many jobs lie between the stages of the writer.
 const STAGES: usize = 64;
 
@@ -97,6 +101,7 @@ struct Inner {
     faults: Vec<Damage>,
     trouble: Trouble,
     room: Arc<Semaphore>,
+    weight: Arc<Semaphore>,
     queue: usize,
     runs: Mutex<HashMap<RunId, (Running, SessionId)>>,
     input: Mutex<Option<mpsc::Sender<Job>>>,
@@ -177,6 +182,7 @@ impl Registry {
             faults: found.faults,
             trouble,
             room: Arc::new(Semaphore::new(settings.queue.max(1))),
+            weight: Arc::new(Semaphore::new(MAX_WAITING / UNIT)),
             queue: settings.queue.max(1),
             runs: Mutex::default(),
             input: Mutex::new(Some(input)),
@@ -235,10 +241,10 @@ impl Registry {
         batch: Vec<Finished>,
     ) -> Result<Receipt, RegistryError> {
         let inner = &self.inner;
-        let size: usize = batch.iter().map(|one| one.proposed.genome.size()).sum();
+        let size = weight(&batch);
         if batch.len() > inner.queue || size > MAX_BATCH {
             let most = inner.queue;
-            let what = format!("a batch has at most {most} agents and 256 MiB of files");
+            let what = format!("a batch has at most {most} agents with 256 MiB of files");
             return Err(RegistryError::Invalid(what));
         }
         for one in &batch {
@@ -261,6 +267,9 @@ impl Registry {
         let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let room = Arc::clone(&inner.room).acquire_many_owned(count).await;
         let room = room.map_err(|_| RegistryError::Closed)?;
+        let weight = u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let weight = Arc::clone(&inner.weight).acquire_many_owned(weight).await;
+        let room = (room, weight.map_err(|_| RegistryError::Closed)?);
         let (reply, receipt) = oneshot::channel();
         self.send(Job::Agents { run, session, batch, room, reply }).await?;
         Ok(Receipt(receipt))
@@ -299,4 +308,16 @@ impl Registry {
         let row = self.inner.stores.warm.rows().run(id).await?;
         row.ok_or_else(|| RegistryError::NotFound { what: "run", text: id.to_string() })
     }
+}
+
+/// The bytes of all files of a batch, those that agents share counted once.
+fn weight(batch: &[Finished]) -> usize {
+    let mut seen = HashSet::new();
+    let files = batch.iter().flat_map(|one| one.proposed.genome.files.values());
+    let artifacts = batch.iter().flat_map(|one| one.evaluated.evaluation.artifacts.values());
+    let contents = files.map(|file| &file.bytes).chain(artifacts);
+    contents
+        .filter(|bytes| seen.insert((bytes.as_ptr(), bytes.len())))
+        .map(|bytes| bytes.len())
+        .sum()
 }

@@ -49,6 +49,9 @@ const POOL: usize = 4096;
 /// How an answer finds its way back.
 pub type Reply<T> = oneshot::Sender<Result<T, RegistryError>>;
 
+/// Room in the queue: for agents, and for their files.
+pub type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
 /// A run at work.
 #[derive(Debug, Clone, Copy)]
 pub struct Running {
@@ -69,7 +72,7 @@ pub enum Job {
         /// The agents, parents before children.
         batch: Vec<Finished>,
         /// Their room in the queue.
-        room: OwnedSemaphorePermit,
+        room: Room,
         /// Gets the heads.
         reply: Reply<Vec<Cid>>,
     },
@@ -102,7 +105,7 @@ pub struct Prepared {
     /// The head of each agent that was asked for.
     pub heads: Vec<Cid>,
     /// Their room in the queue.
-    pub room: OwnedSemaphorePermit,
+    pub room: Room,
     /// Gets the heads.
     pub reply: Reply<Vec<Cid>>,
 }
