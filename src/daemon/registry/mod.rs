@@ -316,8 +316,5 @@ fn weight(batch: &[Finished]) -> usize {
     let files = batch.iter().flat_map(|one| one.proposed.genome.files.values());
     let artifacts = batch.iter().flat_map(|one| one.evaluated.evaluation.artifacts.values());
     let contents = files.map(|file| &file.bytes).chain(artifacts);
-    contents
-        .filter(|bytes| seen.insert((bytes.as_ptr(), bytes.len())))
-        .map(|bytes| bytes.len())
-        .sum()
+    contents.filter(|bytes| seen.insert((bytes.as_ptr(), bytes.len()))).map(bytes::Bytes::len).sum()
 }
