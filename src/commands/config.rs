@@ -44,10 +44,10 @@ impl Config {
             Verb::Check { file } => {
                 let shown = match &file {
                     Some(file) => file.clone(),
-                    None => context.paths()?.config_file(),
+                    None => Context::paths()?.config_file(),
                 };
                 let there = shown.exists();
-                context.config(file)?;
+                Context::config(file)?;
                 if context.out.json() {
                     return context
                         .out
@@ -62,7 +62,7 @@ impl Config {
 }
 
 fn show(context: &mut Context) -> Result<(), Failure> {
-    let values = context.config(None)?.values();
+    let values = Context::config(None)?.values();
     if context.out.json() {
         let values: serde_json::Map<_, _> = values
             .into_iter()

@@ -32,26 +32,26 @@ impl Context {
     }
 
     /// Where everything lies.
-    pub fn paths(&self) -> Result<Paths, Failure> {
+    pub fn paths() -> Result<Paths, Failure> {
         Ok(Paths::from_env(&|name| std::env::var_os(name))?)
     }
 
     /// The configuration, read anew; of `file` if one is named.
-    pub fn config(&self, file: Option<PathBuf>) -> Result<Loaded, Failure> {
+    pub fn config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
         let env = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(Loaded::load(&layers::sources(&self.paths()?.config_file(), file, env))?)
+        Ok(Loaded::load(&layers::sources(&Self::paths()?.config_file(), file, env))?)
     }
 
     /// A link to the daemon, which is started if it is this user's own and isn't there.
     pub async fn link(&mut self) -> Result<Link, Failure> {
-        if let Some(link) = self.running().await? {
+        if let Some(link) = Self::running().await? {
             return Ok(link.1);
         }
-        let paths = self.paths()?;
+        let paths = Self::paths()?;
         if !self.may_start {
-            return Err(self.nobody(&paths));
+            return Err(nobody(&paths));
         }
         let (endpoint, link) = start::start(&paths).await?;
         self.out.note(format_args!(
@@ -63,17 +63,17 @@ impl Context {
     }
 
     /// A link to the daemon that runs already.
-    pub async fn link_to_running(&mut self) -> Result<(Option<Endpoint>, Link), Failure> {
-        match self.running().await? {
+    pub async fn link_to_running() -> Result<(Option<Endpoint>, Link), Failure> {
+        match Self::running().await? {
             Some(found) => Ok(found),
-            None => Err(self.nobody(&self.paths()?)),
+            None => Err(nobody(&Self::paths()?)),
         }
     }
 
     /// The daemon that runs, if one does: the configured one must.
-    pub async fn running(&mut self) -> Result<Option<(Option<Endpoint>, Link)>, Failure> {
-        let paths = self.paths()?;
-        let address = self.config(None)?.config.client.address;
+    pub async fn running() -> Result<Option<(Option<Endpoint>, Link)>, Failure> {
+        let paths = Self::paths()?;
+        let address = Self::config(None)?.config.client.address;
         if address.is_empty() {
             let found = start::running(&paths).await?;
             return Ok(found.map(|(endpoint, link)| (Some(endpoint), link)));
@@ -92,11 +92,11 @@ impl Context {
         let endpoint = Endpoint { address: found, admin: found, pid: 0, started_ms: 0 };
         Ok(Some((None, start::connect(&paths, &endpoint).await?)))
     }
+}
 
-    fn nobody(&self, paths: &Paths) -> Failure {
-        let message = format!("no daemon runs for {}", paths.data_dir.display());
-        Failure::new(Code::Unavailable, message).hint("darwin up")
-    }
+fn nobody(paths: &Paths) -> Failure {
+    let message = format!("no daemon runs for {}", paths.data_dir.display());
+    Failure::new(Code::Unavailable, message).hint("darwin up")
 }
 
 /// Milliseconds since the Unix epoch.

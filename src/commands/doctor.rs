@@ -30,8 +30,8 @@ pub struct Doctor {}
 
 impl Doctor {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let mut checks = vec![configuration(context)];
-        checks.extend(private(context));
+        let mut checks = vec![configuration()];
+        checks.extend(private());
         let program = start::program();
         checks.push(check("darwin", Ok(env!("CARGO_PKG_VERSION").to_owned()), ""));
         match context.link().await {
@@ -70,8 +70,8 @@ fn check(name: &str, found: Result<String, String>, hint: &str) -> Check {
     Check { name: name.to_owned(), state: state.to_owned(), detail, hint: hint.to_owned() }
 }
 
-fn configuration(context: &Context) -> Check {
-    let found = context.config(None).and_then(|_| context.paths());
+fn configuration() -> Check {
+    let found = Context::config(None).and_then(|_| Context::paths());
     let found = found.map(|paths| match paths.config_file() {
         file if file.exists() => file.display().to_string(),
         _ => "defaults".to_owned(),
@@ -80,8 +80,8 @@ fn configuration(context: &Context) -> Check {
 }
 
 /// Whether keys and certificates are out of others' reach.
-fn private(context: &Context) -> Option<Check> {
-    let paths = context.paths().ok()?;
+fn private() -> Option<Check> {
+    let paths = Context::paths().ok()?;
     let dirs = [paths.keys(), paths.pki()];
     let open =
         dirs.iter().find(|dir| fs::metadata(dir).is_ok_and(|found| found.mode() & 0o077 != 0));

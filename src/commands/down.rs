@@ -23,7 +23,7 @@ pub struct Down {}
 
 impl Down {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Some((endpoint, link)) = context.running().await? else {
+        let Some((endpoint, link)) = Context::running().await? else {
             if context.out.json() {
                 return context.out.document("down", json!({"ended": false}));
             }
@@ -34,12 +34,12 @@ impl Down {
         drop(link);
         // Of one on another machine the process can't be seen.
         if let Some(endpoint) = endpoint {
-            let drain = Duration::from_secs(context.config(None)?.config.server.drain_seconds);
+            let drain = Duration::from_secs(Context::config(None)?.config.server.drain_seconds);
             let deadline = Instant::now() + drain + SPARE;
             while process_lives(endpoint.pid) {
                 if Instant::now() > deadline {
                     let message = format!("darwind (process {}) does not end", endpoint.pid);
-                    let log = context.paths()?.log_file();
+                    let log = Context::paths()?.log_file();
                     return Err(Failure::new(Code::Deadline, message)
                         .hint(format!("read {}", log.display())));
                 }

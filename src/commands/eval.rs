@@ -76,7 +76,7 @@ pub struct Eval {
 impl Eval {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let (suite, suite_files) = load_suite(&self.suite)?;
-        let configured = context.config(None)?.config.evaluator.sandbox;
+        let configured = Context::config(None)?.config.evaluator.sandbox;
         let directory = Path::new(&self.what);
         let genome = if directory.is_dir() { Some(read(directory)?) } else { None };
         let link = context.link().await?;

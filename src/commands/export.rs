@@ -53,7 +53,7 @@ pub async fn car(
     if let Some(path) = path.filter(|path| *path != Path::new("-")) {
         let path = path.display();
         context.out.note(format_args!("wrote {} to {path}", bytes(written)));
-        let trust = context.paths().ok().and_then(|paths| verify::own_fingerprint(&paths));
+        let trust = Context::paths().ok().and_then(|paths| verify::own_fingerprint(&paths));
         let trust = trust.map(|key| format!(" --trust {key}")).unwrap_or_default();
         context.out.note("whoever has it can check it, without a daemon:");
         context.out.note(format_args!("  darwin lineage verify {path}{trust}"));

@@ -12,7 +12,8 @@ use super::{
 /// The deepest level that is drawn with its own indentation.
 const MAX_DEPTH: usize = 30;
 
-/// The lines of the tree of `agents`. One whose first parent isn't among them is a root.
+/// The lines of the tree of `agents`. One whose first parent isn't among them is a root; an only
+/// child stands right below its parent, no deeper, so that a line of descent stays narrow.
 pub fn draw(agents: &[Agent], paint: &dyn Fn(Tone, &str) -> String) -> Vec<String> {
     let place: HashMap<_, _> = agents.iter().enumerate().map(|(at, it)| (&it.id, at)).collect();
     let mut children = vec![Vec::new(); agents.len()];
@@ -20,27 +21,27 @@ pub fn draw(agents: &[Agent], paint: &dyn Fn(Tone, &str) -> String) -> Vec<Strin
     for (at, agent) in agents.iter().enumerate() {
         match agent.parents.first().and_then(|parent| place.get(parent)) {
             Some(parent) if *parent != at => children[*parent].push(at),
-            _ => stack.push((at, String::new(), None)),
+            _ => stack.push((at, String::new(), "", "")),
         }
     }
     stack.reverse();
     let mut lines = Vec::with_capacity(agents.len());
     // A stack of its own: a lineage may be deeper than the program's.
-    while let Some((at, indent, last)) = stack.pop() {
-        let (branch, below) = match last {
-            None => ("", ""),
-            Some(false) => ("├─ ", "│  "),
-            Some(true) => ("└─ ", "   "),
-        };
+    while let Some((at, indent, branch, below)) = stack.pop() {
         lines.push(format!(
             "{}{}",
             paint(Tone::Dim, &format!("{indent}{branch}")),
             line(&agents[at], paint)
         ));
         let indent = if indent.chars().count() < MAX_DEPTH * 3 { indent + below } else { indent };
-        let count = children[at].len();
-        for (number, child) in children[at].iter().enumerate().rev() {
-            stack.push((*child, indent.clone(), Some(number + 1 == count)));
+        if let [only] = children[at][..] {
+            stack.push((only, indent, "↳ ", ""));
+            continue;
+        }
+        let mut form = ("└─ ", "   ");
+        for child in children[at].iter().rev() {
+            stack.push((*child, indent.clone(), form.0, form.1));
+            form = ("├─ ", "│  ");
         }
     }
     lines
@@ -134,7 +135,7 @@ mod tests {
     fn children_stand_under_their_first_parent() {
         let agents =
             [agent(1, &[]), agent(2, &[1]), agent(3, &[1, 2]), agent(4, &[2]), agent(5, &[9])];
-        assert_eq!(drawn(&agents), ["0.1", "├─ 0.2", "│  └─ 0.4", "└─ 0.3", "0.5"]);
+        assert_eq!(drawn(&agents), ["0.1", "├─ 0.2", "│  ↳ 0.4", "└─ 0.3", "0.5"]);
     }
 
     #[test]
@@ -146,14 +147,15 @@ mod tests {
         }
         let lines: Vec<_> = draw(&champions(&agents, true), &|_, text| text.to_owned());
         let lines: Vec<_> = lines.iter().map(|line| line.split("  ").next().unwrap()).collect();
-        assert_eq!(lines, ["0.1", "└─ 0.4", "0.2", "└─ 0.6", "0.7"]);
+        assert_eq!(lines, ["0.1", "↳ 0.4", "0.2", "↳ 0.6", "0.7"]);
         assert_eq!(champions(&agents, false).len(), 1);
     }
 
     #[test]
     fn a_deep_lineage_is_drawn_whole_and_not_wider_than_its_bound() {
         let mut agents = vec![agent(0, &[])];
-        agents.extend((1..=200).map(|own| agent(own, &[own - 1])));
+        // Each even one has two children: a childless one, and the next even one.
+        agents.extend((1..=200).map(|own| agent(own, &[own - 2 + own % 2])));
         let lines = drawn(&agents);
         assert_eq!(lines.len(), 201);
         assert!(lines.iter().all(|line| line.chars().count() < MAX_DEPTH * 3 + 12));

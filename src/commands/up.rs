@@ -16,13 +16,13 @@ pub struct Up {}
 
 impl Up {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let (endpoint, new) = match context.running().await? {
+        let (endpoint, new) = match Context::running().await? {
             Some((Some(endpoint), _)) => (endpoint, false),
             Some((None, _)) => {
                 context.out.note("the daemon that client.address names answers");
                 return Ok(());
             }
-            None => (start::start(&context.paths()?).await?.0, true),
+            None => (start::start(&Context::paths()?).await?.0, true),
         };
         if context.out.json() {
             return context.out.document(
@@ -40,7 +40,7 @@ impl Up {
             "darwind (process {}) {state} at {}; log in {}",
             endpoint.pid,
             endpoint.address,
-            context.paths()?.log_file().display()
+            Context::paths()?.log_file().display()
         ));
         Ok(())
     }

@@ -47,7 +47,7 @@ pub fn file(context: &mut Context, path: &Path, trust: &[String]) -> Result<(), 
         pinned.pin(id);
     }
     if trust.is_empty() {
-        let own = own_keys(&context.paths()?)?;
+        let own = own_keys(&Context::paths()?)?;
         if own.is_empty() {
             return Err(Failure::new(Code::Denied, "no key is trusted in this home").hint(
                 "ask whoever made the file for the fingerprint, then add --trust FINGERPRINT",

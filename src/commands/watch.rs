@@ -5,14 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     code::Code,
     domain::lifecycle::{RunState, Verdict},
-    link::client::Link,
+    link::{client::Link, error::LinkError},
+    resilience::{backoff::Backoff, deadline::within},
     wire::v1::{JournalRequest, Progress, Run, RunRef, event},
 };
 
@@ -29,6 +30,13 @@ use super::{
 const FRAME: Duration = Duration::from_millis(100);
 /// The shortest and the longest time between two lines on a new best.
 const NEWS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// For how long a daemon that went away is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The first and the longest wait between two looks.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+type Events = Pin<Box<dyn Stream<Item = Result<Progress, LinkError>>>>;
+type Pending<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// What Ctrl-C does to a run that is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +59,8 @@ pub async fn to_the_end(
     every_change: bool,
 ) -> Result<(), Failure> {
     let name = short(&run.id);
-    let ended = Watch::new(context, run, ctrl_c, every_change).follow(link).await?;
-    tell_end(context, link, &ended).await?;
+    let (ended, link) = Watch::new(context, run, ctrl_c, every_change).follow(link.clone()).await?;
+    tell_end(context, &link, &ended).await?;
     match RunState::named(&ended.state) {
         Some(RunState::Failed) => {
             let (code, reason) = ended.reason.split_once(": ").unwrap_or(("", &ended.reason));
@@ -102,14 +110,16 @@ impl<'a> Watch<'a> {
         }
     }
 
-    async fn follow(mut self, link: &Link) -> Result<Run, Failure> {
+    /// Gives back the run at rest, and the link on which it was last seen.
+    async fn follow(mut self, mut link: Link) -> Result<(Run, Link), Failure> {
         let name = id(&self.run.id);
-        let mut progress = link.watch(&name).await?;
+        let mut progress: Events = Box::pin(link.watch(&name).await?);
+        let mut found: Pending<Result<(Link, Events), Failure>> = Box::pin(std::future::pending());
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Failure::new(Code::Bug, format!("can't wait for Ctrl-C: {error}")))?;
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut stop: Pin<Box<dyn Future<Output = _>>> = Box::pin(std::future::pending());
+        let mut stop: Pending<_> = Box::pin(std::future::pending());
         loop {
             tokio::select! {
                 // A quick run sends more than is worth drawing: what came last counts.
@@ -131,15 +141,28 @@ impl<'a> Watch<'a> {
                         Err(failure) => return Err(failure),
                     }
                 }
-                event = progress.next() => {
-                    let event = event.ok_or_else(|| broken("it was closed", &name))?;
-                    let event = event.map_err(|error| match error.code() {
-                        Code::Unavailable => broken(&error.to_string(), &name),
-                        _ => Failure::from(error),
-                    })?;
-                    if let Some(run) = self.take(event)? {
-                        return Ok(run);
+                event = progress.next() => match event {
+                    Some(Ok(event)) => {
+                        if let Some(run) = self.take(event)? {
+                            return Ok((run, link));
+                        }
                     }
+                    Some(Err(error)) if error.code() != Code::Unavailable => {
+                        return Err(error.into());
+                    }
+                    lost => {
+                        let reason = lost.and_then(Result::err);
+                        let reason =
+                            reason.map_or("it was closed".to_owned(), |error| error.to_string());
+                        self.say(&format!("lost sight of the run: {reason}; looking for its daemon"));
+                        progress = Box::pin(futures_util::stream::pending());
+                        found = Box::pin(find(name.clone(), reason));
+                    }
+                },
+                again = &mut found => {
+                    (link, progress) = again?;
+                    found = Box::pin(std::future::pending());
+                    self.say("found it again");
                 }
                 _ = frames.tick(), if self.live.is_some() => self.draw(),
             }
@@ -156,16 +179,19 @@ impl<'a> Watch<'a> {
             "stopping once the agents at work are evaluated; Ctrl-C again leaves at once".to_owned()
         };
         self.stopping = true;
-        match &self.live {
+        if leaves {
             // What changes in place goes first.
-            Some(_) if leaves => {
-                self.live = None;
-                self.context.out.note(line);
-            }
-            Some(live) => live.note(&line),
+            self.live = None;
+        }
+        self.say(&line);
+        leaves
+    }
+
+    fn say(&mut self, line: &str) {
+        match &self.live {
+            Some(live) => live.note(line),
             None => self.context.out.note(line),
         }
-        leaves
     }
 
     /// Takes note of how the run stands; gives it back when it rests.
@@ -222,9 +248,27 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn broken(reason: &str, run: &str) -> Failure {
-    let message = format!("lost sight of the run: {reason}");
-    Failure::new(Code::Unavailable, message).hint(format!("darwin runs watch {run}"))
+/// Waits for the daemon of `run` to answer again. It starts none: whoever ended the daemon may
+/// have meant it, and systemd or the next command brings it back.
+async fn find(run: String, reason: String) -> Result<(Link, Events), Failure> {
+    let looking = async {
+        let mut waits = Backoff::new(LOOKS.0, LOOKS.1);
+        loop {
+            tokio::time::sleep(waits.next(rand::random())).await;
+            if let Ok(Some((_, link))) = Context::running().await
+                && let Ok(events) = link.watch(&run).await
+            {
+                return (link, Box::pin(events) as Events);
+            }
+        }
+    };
+    within(PATIENCE, "looking for the daemon", looking).await.map_err(|_| {
+        let message = format!(
+            "no daemon for {} s after losing sight of the run: {reason}",
+            PATIENCE.as_secs()
+        );
+        Failure::new(Code::Unavailable, message).hint(format!("darwin runs watch {run}"))
+    })
 }
 
 /// Tells how the run ended and what to type next.

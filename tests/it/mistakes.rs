@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use crate::shell::Shell;
+use crate::{disk::SmallDisk, home::until, shell::Shell};
 
 const PROGRAM: &str = "# EVOLVE-BLOCK-START\nX = 1.0\n# EVOLVE-BLOCK-END\n";
 
@@ -104,4 +104,35 @@ fn code_is_evolved_compared_and_exported() {
     assert!(diff.contains("+++ initial_program.py") && diff.contains("\n+X = "), "{diff}");
     let again = shell.json("eval best --suite problem");
     assert_eq!(again["score"], run["best"]);
+}
+
+#[test]
+fn a_full_disk_makes_a_run_wait_and_nothing_is_lost() {
+    let shell = Shell::new();
+    let home = shell.path("home");
+    fs::create_dir(&home).unwrap();
+    let Some(_disk) = SmallDisk::new(&home, "24m") else { return };
+    shell.write("home/ballast", vec![0; 8 << 20]);
+    shell.write(
+        "spec.toml",
+        "[search]\npopulation = 8\n\
+         [suite]\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 3\n",
+    );
+    let run = shell.good("evolve spec.toml --max-generations 1000000000 --detach");
+    let run = run.trim();
+    let show = || shell.json(&format!("runs show {run}"));
+    let full = until("the disk is full", || {
+        Some(show()).filter(|run| run["waiting"].as_str().is_some_and(|why| why.contains("full")))
+    });
+    assert_eq!(full["state"], "running");
+    assert!(shell.good("status").contains("full"));
+    shell.good("store verify");
+
+    fs::remove_file(home.join("ballast")).unwrap();
+    until("the run goes on", || {
+        (show()["agents"].as_u64() > full["agents"].as_u64()).then_some(())
+    });
+    shell.good(&format!("runs stop {run}"));
+    shell.good("store verify");
+    shell.kill_daemon();
 }

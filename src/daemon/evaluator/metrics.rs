@@ -97,6 +97,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_the_one_that_was_printed_to_its_last_bit() {
+        for number in (1..5000).map(|i| f64::from(i).sqrt() * 1e-7) {
+            let found = object(format!("{{\"a\": {number}}}").as_bytes()).unwrap();
+            assert_eq!(found["a"], Metric::Number(number));
+        }
+    }
+
+    #[test]
     fn what_is_no_object_is_refused_with_a_reason() {
         let deep = "[".repeat(100_000);
         for text in ["", "  ", "3", "[1]", "{", "{\"a\": }", "score: 3", "{} {}", &deep] {

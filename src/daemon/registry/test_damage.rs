@@ -3,11 +3,15 @@
 use std::{
     fs::{self, File},
     io::Write,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
 };
 
 use rusqlite::Connection;
+
+#[path = "../../../tests/support/disk.rs"]
+mod disk;
+
+use disk::SmallDisk;
 
 use super::{
     Registry,
@@ -15,37 +19,6 @@ use super::{
     model::{Cursor, Finished},
 };
 use crate::{code::Code, daemon::store::Places};
-
-/// A small file system in memory, or `None` where this user may not make one. Says so, and
-/// fails where `DARWIN_TEST_REQUIRE` names `root`.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(at: &Path, size: &str) -> Option<Self> {
-        let options = format!("size={size},mode=0700");
-        let made = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "darwin-test"])
-            .arg(at)
-            .output();
-        if made.as_ref().is_ok_and(|made| made.status.success()) {
-            return Some(Self(at.to_owned()));
-        }
-        let required = std::env::var("DARWIN_TEST_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|what| what.trim() == "root"),
-            "DARWIN_TEST_REQUIRE names root, but no tmpfs can be mounted: {made:?}"
-        );
-        eprintln!("NOT RUN: a full disk needs root to mount a tmpfs ({made:?})");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let ended = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(ended.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
 
 /// Hands in generation after generation until one is refused; the refusal, and how many agents
 /// were acknowledged.
