@@ -155,7 +155,7 @@ mod tests {
     fn a_deep_lineage_is_drawn_whole_and_not_wider_than_its_bound() {
         let mut agents = vec![agent(0, &[])];
         // Each even one has two children: a childless one, and the next even one.
-        agents.extend((1..=200).map(|own| agent(own, &[own - 2 + own % 2])));
+        agents.extend((1..=200).map(|own| agent(own, &[own + own % 2 - 2])));
         let lines = drawn(&agents);
         assert_eq!(lines.len(), 201);
         assert!(lines.iter().all(|line| line.chars().count() < MAX_DEPTH * 3 + 12));
