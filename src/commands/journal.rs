@@ -24,7 +24,7 @@ const SHOWN: usize = 6;
 const EXAMPLES: &str = "\
 Examples:
   darwin journal 0198c2a4-7f3e-7000-8003
-  darwin journal RUN --only champion                 # the run's bests, in turn
+  darwin journal RUN --only champion                 # what beat all before its generation
   darwin journal RUN --only archived --since 1h      # what failed in the last hour
   darwin journal RUN --format markdown > journal.md
 

@@ -92,7 +92,8 @@ pub enum Verdict {
     Scored,
     /// Better than its best parent.
     Improved,
-    /// The best of its run so far.
+    /// Better than every agent of its run that was scored before its generation was made; in
+    /// the first generation there is nobody to beat.
     Champion,
 }
 
@@ -100,13 +101,14 @@ impl Verdict {
     /// All verdicts.
     pub const ALL: [Self; 4] = [Self::Archived, Self::Scored, Self::Improved, Self::Champion];
 
-    /// Judges an agent by its fitness, its best parent's, and the run's best before it;
-    /// `None` is one that has no score.
+    /// Judges an agent by its fitness, its best parent's, and the best of its run before its
+    /// generation; `None` is one that has no score, or does not exist. So it depends on nothing
+    /// that workers or a restart could change.
     #[must_use]
     pub fn of(own: Option<f64>, parent: Option<f64>, best: Option<f64>) -> Self {
         match own {
             None => Self::Archived,
-            Some(own) if best.is_none_or(|best| own > best) => Self::Champion,
+            Some(own) if best.is_some_and(|best| own > best) => Self::Champion,
             Some(own) if parent.is_some_and(|parent| own > parent) => Self::Improved,
             Some(_) => Self::Scored,
         }
@@ -148,8 +150,14 @@ mod tests {
     #[test]
     fn a_verdict_compares_with_the_run_and_then_with_the_parents() {
         assert_eq!(Verdict::of(None, Some(1.0), None), Verdict::Archived);
-        assert_eq!(Verdict::of(Some(1.0), None, None), Verdict::Champion);
+        assert_eq!(Verdict::of(Some(3.5), Some(1.0), Some(3.0)), Verdict::Champion);
         assert_eq!(Verdict::of(Some(2.0), Some(1.0), Some(3.0)), Verdict::Improved);
         assert_eq!(Verdict::of(Some(1.0), Some(1.0), Some(1.0)), Verdict::Scored);
+    }
+
+    #[test]
+    fn nobody_is_a_champion_who_had_nobody_to_beat() {
+        assert_eq!(Verdict::of(Some(1.0), None, None), Verdict::Scored);
+        assert_eq!(Verdict::of(Some(2.0), Some(1.0), None), Verdict::Improved);
     }
 }

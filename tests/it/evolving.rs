@@ -55,9 +55,22 @@ fn the_same_seed_gives_the_same_run_whatever_the_workers() {
         assert_eq!(run["state"], "finished");
         assert_eq!(run["seed"], 7);
         let agent = shell.json(&format!("agents show {}", run["best_agent"].as_str().unwrap()));
-        seen.push((run["best"].clone(), agent["genome_digest"].clone(), run["agents"].clone()));
+        let tree = shell.json(&format!("lineage tree {}", run["id"].as_str().unwrap()));
+        let verdicts: Vec<_> = tree["agents"].as_array().unwrap().iter().map(judged).collect();
+        seen.push((run["best"].clone(), agent["genome_digest"].clone(), verdicts));
     }
     assert!(seen.iter().all(|one| one == &seen[0]), "{seen:?}");
+    // Who beat nobody is no champion: the first generation has none.
+    let verdicts = &seen[0].2;
+    let champion = |judged: &&(u64, u64, String)| judged.2 == "champion";
+    assert!(verdicts.iter().filter(champion).all(|judged| judged.0 > 0), "{verdicts:?}");
+    assert!(verdicts.iter().any(|judged| champion(&judged)), "{verdicts:?}");
+}
+
+/// An agent's generation, slot and verdict.
+fn judged(agent: &Value) -> (u64, u64, String) {
+    let number = |name: &str| agent[name].as_u64().unwrap();
+    (number("generation"), number("slot"), agent["verdict"].as_str().unwrap().to_owned())
 }
 
 #[test]

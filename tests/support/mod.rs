@@ -137,9 +137,12 @@ pub async fn show(link: &Link, id: RunId) -> v1::Run {
     link.runs().show(run).await.expect("the run is there").into_inner()
 }
 
-/// (generation, slot) → (genome digest, scores) of every agent of a run, by its journals.
+/// An agent's genome digest, its scores, and how it was judged.
+pub type Outcome = (String, Vec<u64>, String);
+
+/// (generation, slot) → outcome of every agent of a run, by its journals.
 #[allow(dead_code, reason = "not every user of this module needs it")]
-pub async fn results(link: &Link, id: RunId) -> BTreeMap<(u64, u32), (String, Vec<u64>)> {
+pub async fn results(link: &Link, id: RunId) -> BTreeMap<(u64, u32), Outcome> {
     let mut results = BTreeMap::new();
     let mut cursor = Vec::new().into();
     loop {
@@ -147,22 +150,24 @@ pub async fn results(link: &Link, id: RunId) -> BTreeMap<(u64, u32), (String, Ve
             v1::JournalRequest { of: id.to_string(), limit: 1000, cursor, ..Default::default() };
         let page = link.journals().read(request).await.expect("the journal reads").into_inner();
         for entry in page.entries {
-            let mut place = None;
+            let (mut place, mut outcome) = (None, Outcome::default());
             for event in entry.events {
                 match event.event {
                     Some(v1::event::Event::Proposed(proposed)) => {
-                        place = Some(((proposed.generation, proposed.slot), proposed.genome));
+                        place = Some((proposed.generation, proposed.slot));
+                        outcome.0 = proposed.genome;
                     }
                     Some(v1::event::Event::Evaluated(evaluated)) => {
                         let scores = evaluated.evaluation.map(|e| e.scores).unwrap_or_default();
-                        let scores = scores.into_iter().map(f64::to_bits).collect();
-                        let (slot, genome) = place.clone().expect("proposed, then evaluated");
-                        let twice = results.insert(slot, (genome, scores));
-                        assert!(twice.is_none(), "{slot:?} is there twice");
+                        outcome.1 = scores.into_iter().map(f64::to_bits).collect();
                     }
-                    _ => {}
+                    Some(v1::event::Event::Judged(judged)) => outcome.2 = judged.verdict,
+                    None => {}
                 }
             }
+            let slot = place.expect("an agent is proposed");
+            let twice = results.insert(slot, outcome);
+            assert!(twice.is_none(), "{slot:?} is there twice");
         }
         if page.cursor.is_empty() {
             return results;

@@ -136,7 +136,7 @@ impl Manager {
                 genome,
                 space,
             },
-            judged: Judged { verdict: Verdict::of(fitness, fitness, fitness), delta: None },
+            judged: Judged { verdict: Verdict::of(fitness, None, None), delta: None },
             evaluated: Evaluated { suite, seed: trial.seed, evaluation, fitness, at_ms },
         };
         self.registry.submit(None, trial.session, vec![finished]).await?.await?;

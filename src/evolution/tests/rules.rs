@@ -7,7 +7,11 @@ use crate::domain::{
     id::Slot,
     spec::{Mode, Operator, Search, Selection},
 };
-use crate::evolution::{engine::Engine, functions::Function, setup::StopReason};
+use crate::evolution::{
+    engine::Engine,
+    functions::Function,
+    setup::{Proposal, StopReason},
+};
 
 use super::{CODE, PROMPT, arbitrary, files, mixed, run, setup, space, sphere, whole};
 
@@ -211,6 +215,24 @@ fn a_child_of_differential_evolution_competes_with_its_target() {
                 assert_eq!(child.parents[0].index, child.slot.index, "its target's place");
             }
         }
+    }
+}
+
+#[test]
+fn a_child_is_compared_with_the_best_of_the_generations_before_its_own() {
+    let mut setup = whole(5, &super::every_operator(), Mode::Generational);
+    setup.stop.evaluations = Some(600);
+    let mut engine = Engine::new(setup).unwrap();
+    let score = |proposal: &Proposal| arbitrary(&proposal.genome);
+    let all = run(&mut engine, 7, arbitrary);
+    for child in &all {
+        let before = all.iter().filter(|it| it.slot.generation < child.slot.generation);
+        assert_eq!(
+            child.best_before,
+            before.filter_map(score).reduce(f64::max),
+            "{:?}",
+            child.slot
+        );
     }
 }
 
