@@ -79,6 +79,7 @@ impl Eval {
         let configured = Context::config(None)?.config.evaluator.sandbox;
         let directory = Path::new(&self.what);
         let genome = if directory.is_dir() { Some(read(directory)?) } else { None };
+        let recorded = if genome.is_some() { "as" } else { "in the journal of" };
         let link = context.link().await?;
         let what = match genome {
             Some(genome) => What::Genome(genome),
@@ -105,6 +106,9 @@ impl Eval {
                 .map_err(|error| Failure::file("write", path, &error))?;
         }
         report.show(context)?;
+        if !context.out.json() {
+            context.out.note(format_args!("recorded {recorded} agent {}", report.agent));
+        }
         report.verdict()
     }
 }
@@ -243,7 +247,6 @@ impl Report<'_> {
             let line = context.out.paint(tone, &line);
             context.out.line(line)?;
         }
-        context.out.note(format_args!("recorded as agent {}", self.agent));
         Ok(())
     }
 

@@ -79,6 +79,19 @@ pub struct Judged {
     pub delta: Option<f64>,
 }
 
+impl Evaluated {
+    /// The fitness in the terms its user thinks in: of one objective, the measured value
+    /// itself; of several, the weighted sum.
+    #[must_use]
+    pub fn shown(&self) -> Option<f64> {
+        let fitness = self.fitness?;
+        match self.evaluation.scores.as_deref() {
+            Ok([only]) => Some(*only),
+            _ => Some(fitness),
+        }
+    }
+}
+
 impl EventKind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Proposed, Self::Evaluated, Self::Judged];
@@ -103,5 +116,24 @@ impl Event {
             Self::Evaluated(_) => EventKind::Evaluated,
             Self::Judged(_) => EventKind::Judged,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::evaluation::FailureKind;
+
+    #[test]
+    fn a_score_is_shown_in_the_unit_and_with_the_sign_of_its_objective() {
+        let shown = |evaluation, fitness| {
+            let suite = Digest::default();
+            Evaluated { suite, seed: 0, evaluation, fitness, at_ms: 0 }.shown()
+        };
+        // Minimised, of weight 2.
+        assert_eq!(shown(Evaluation::of(vec![1.5]), Some(-3.0)), Some(1.5));
+        assert_eq!(shown(Evaluation::of(vec![1.5, 2.0]), Some(0.5)), Some(0.5));
+        let failed = Evaluation::failed(FailureKind::Crashed, "boom");
+        assert_eq!(shown(failed, None), None);
     }
 }

@@ -295,10 +295,10 @@ fn read_cids(from: &mut Reader<'_>, least: usize, most: usize, codec: u64) -> Re
     Ok(out)
 }
 
-/// The events of an entry, without the contents that are stored beside its body.
+/// The events of an entry, without contents that are stored beside its body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outline {
-    /// The events. Each file and artefact that `blobs` names is empty here.
+    /// The events. Each file and artefact that was not loaded is empty here.
     pub events: Vec<Event>,
     /// The contents stored beside the body.
     pub blobs: Vec<BlobRef>,
@@ -313,12 +313,26 @@ pub fn outline<E: From<Error>>(
     sealer: &Sealer,
     get: &mut dyn FnMut(&Cid) -> std::result::Result<Option<Bytes>, E>,
 ) -> std::result::Result<Outline, E> {
+    open_some(entry, sealer, &mut |_| false, get)
+}
+
+/// Opens an entry with those of its files and artefacts that are wanted.
+///
+/// # Errors
+/// As [`outline`], and if such a content is missing or does not open.
+pub fn open_some<E: From<Error>>(
+    entry: &Entry,
+    sealer: &Sealer,
+    wanted: &mut dyn FnMut(&BlobRef) -> bool,
+    get: &mut dyn FnMut(&Cid) -> std::result::Result<Option<Bytes>, E>,
+) -> std::result::Result<Outline, E> {
     let plain = body(entry, sealer, get)?;
     let mut blobs = Vec::new();
     let events = body::decode(&plain, &mut |blob: &BlobRef| {
         blobs.push(blob.clone());
-        // A space is needed to make sense of the parameters; the rest can wait.
-        if blob.kind == BlobKind::Space { blob.load(sealer, get).map(Some) } else { Ok(None) }
+        // Without its space the parameters make no sense.
+        let load = blob.kind == BlobKind::Space || wanted(blob);
+        if load { blob.load(sealer, get).map(Some) } else { Ok(None) }
     })?;
     agrees(entry, &events)?;
     Ok(Outline { events, blobs })
@@ -333,10 +347,7 @@ pub fn open<E: From<Error>>(
     sealer: &Sealer,
     get: &mut dyn FnMut(&Cid) -> std::result::Result<Option<Bytes>, E>,
 ) -> std::result::Result<Vec<Event>, E> {
-    let plain = body(entry, sealer, get)?;
-    let events = body::decode(&plain, &mut |blob| blob.load(sealer, get).map(Some))?;
-    agrees(entry, &events)?;
-    Ok(events)
+    Ok(open_some(entry, sealer, &mut |_| true, get)?.events)
 }
 
 fn body<E: From<Error>>(

@@ -18,7 +18,7 @@ use crate::{
     domain::{
         digest::Digest,
         id::{AgentId, SessionId},
-        journal::{Evaluated, Event, Judged},
+        journal::{Evaluated, Event, EventKind, Judged},
         lifecycle::Verdict,
     },
 };
@@ -184,8 +184,8 @@ struct Journal {
 
 #[derive(Debug)]
 enum Step {
-    /// An entry is to be read; the agent and entry that link it, if any do.
-    Enter(Cid, Option<(AgentId, u64)>),
+    /// An entry is to be read; the agent and the entry that link it, or whose last it is.
+    Enter(Cid, AgentId, Option<u64>),
     /// What an entry links was checked; now itself.
     Leave(Box<Entry>, Bytes),
 }
@@ -230,10 +230,10 @@ impl<S: Source> Walk<'_, '_, S> {
             let error = Error::Missing("that its journal ends with".to_owned());
             return Err(fault(Some(agent), None, None, error));
         };
-        self.steps.push(Step::Enter(head, None));
+        self.steps.push(Step::Enter(head, agent, None));
         while let Some(step) = self.steps.pop() {
             match step {
-                Step::Enter(cid, from) => self.enter(cid, from)?,
+                Step::Enter(cid, agent, seq) => self.enter(cid, agent, seq)?,
                 Step::Leave(entry, bytes) => self.leave(&entry, &bytes)?,
             }
         }
@@ -250,20 +250,20 @@ impl<S: Source> Walk<'_, '_, S> {
     fn enter(
         &mut self,
         cid: Cid,
-        from: Option<(AgentId, u64)>,
+        agent: AgentId,
+        seq: Option<u64>,
     ) -> Result<(), VerifyError<S::Error>> {
         if self.seen.contains_key(&key(&cid)) {
             return Ok(());
         }
-        let (agent, seq) = from.unzip();
         let bytes = self.source.get(&cid).map_err(VerifyError::Source)?;
         let read = bytes
             .ok_or_else(|| Error::Missing(cid.to_string()))
             .and_then(|bytes| Block::found(cid, bytes))
             .and_then(|block| Ok((entry::read(&block, self.trusted)?, block.bytes)));
-        let (entry, bytes) = read.map_err(|error| fault(agent, seq, Some(cid), error))?;
+        let (entry, bytes) = read.map_err(|error| fault(Some(agent), seq, Some(cid), error))?;
         let link = &entry.header.link;
-        let here = Some((link.agent, link.seq));
+        let (own, place) = (link.agent, Some(link.seq));
         let journal = self.journals.entry(link.agent).or_insert_with(|| {
             self.due.push(link.agent);
             Journal::default()
@@ -275,7 +275,7 @@ impl<S: Source> Walk<'_, '_, S> {
         }
         let linked: Vec<Cid> = link.prev.iter().chain(&link.parents).copied().collect();
         self.steps.push(Step::Leave(Box::new(entry), bytes));
-        self.steps.extend(linked.into_iter().rev().map(|cid| Step::Enter(cid, here)));
+        self.steps.extend(linked.into_iter().rev().map(|cid| Step::Enter(cid, own, place)));
         Ok(())
     }
 
@@ -368,15 +368,19 @@ impl<S: Source> Walk<'_, '_, S> {
             self.count(&cid, size);
         }
         let Some(events) = events else {
-            node.fitness = Score::Sealed;
+            if header.kinds.contains(&EventKind::Judged) {
+                node.fitness = Score::Sealed;
+            }
             return Ok(node);
         };
         self.report.opened += 1;
         Ok(self.records(entry, &events, node)?)
     }
 
-    /// Checks that what the events say of parents and scores agrees with the chain.
+    /// Checks that what the events say of parents and scores agrees with the chain. An agent's
+    /// score is what was judged last: other evaluations are on record beside it.
     fn records(&self, entry: &Entry, events: &[Event], mut node: Node) -> Result<Node, Error> {
+        let mut measured = node.fitness;
         for event in events {
             match event {
                 Event::Proposed(proposed) => {
@@ -388,8 +392,11 @@ impl<S: Source> Walk<'_, '_, S> {
                         return Err(Error::Mismatch(why.to_owned()));
                     }
                 }
-                Event::Evaluated(evaluated) => node.fitness = Score::Known(fitness(evaluated)?),
-                Event::Judged(judged) => judgement(judged, &node)?,
+                Event::Evaluated(evaluated) => measured = Score::Known(fitness(evaluated)?),
+                Event::Judged(judged) => {
+                    node.fitness = measured;
+                    judgement(judged, &node)?;
+                }
             }
         }
         Ok(node)

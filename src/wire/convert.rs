@@ -240,13 +240,12 @@ pub fn session(session: &Session) -> v1::Session {
     }
 }
 
-/// The message of a journal's event. `genome` is the digest of the agent's genome, `shown` turns
-/// a fitness into the terms of its user.
+/// The message of a journal's event. `genome` is the digest of the agent's genome.
 #[must_use]
-pub fn event(event: &Event, genome: &str, shown: &dyn Fn(f64) -> f64) -> v1::Event {
+pub fn event(event: &Event, genome: &str) -> v1::Event {
     let event = match event {
         Event::Proposed(it) => v1::event::Event::Proposed(proposed(it, genome)),
-        Event::Evaluated(it) => v1::event::Event::Evaluated(evaluated(it, shown)),
+        Event::Evaluated(it) => v1::event::Event::Evaluated(evaluated(it)),
         Event::Judged(it) => v1::event::Event::Judged(judged(it)),
     };
     v1::Event { event: Some(event) }
@@ -266,11 +265,11 @@ fn proposed(it: &Proposed, genome: &str) -> v1::Proposed {
     }
 }
 
-fn evaluated(it: &Evaluated, shown: &dyn Fn(f64) -> f64) -> v1::Evaluated {
+fn evaluated(it: &Evaluated) -> v1::Evaluated {
     v1::Evaluated {
         suite: it.suite.to_string(),
         seed: it.seed,
-        evaluation: Some(evaluation(&it.evaluation, it.fitness.map(shown))),
+        evaluation: Some(evaluation(&it.evaluation, it.shown())),
         at_ms: it.at_ms,
     }
 }

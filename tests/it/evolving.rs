@@ -1,6 +1,6 @@
 //! The main job as its user sees it: evolve, watch, stop, resume, inspect, trust.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use insta::assert_snapshot;
 use regex::Regex;
@@ -202,6 +202,66 @@ fn an_agent_is_shown_exported_and_measured_again() {
     assert!(missed.err.contains("is above the bar of -1"), "{}", missed.err);
     let report = fs::read_to_string(shell.path("report.xml")).unwrap();
     assert!(report.contains("failures=\"1\" errors=\"0\""), "{report}");
+}
+
+#[test]
+fn measurements_by_hand_are_in_the_agents_journal_and_in_what_is_exported() {
+    let shell = shell();
+    let run = shell.json("evolve sphere.toml --seed 3 --max-generations 1");
+    let best = run["best_agent"].as_str().unwrap();
+    let before = shell.json(&format!("agents show {best}"));
+    shell.write(
+        "suite.toml",
+        "name = \"s\"\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 3\n",
+    );
+    let said = shell.run(&format!("eval {best} --suite suite.toml --repeat 3 --seed 5"));
+    assert!(said.err.contains(&format!("recorded in the journal of agent {best}")), "{}", said.err);
+    let journal = |agent: &str| -> Vec<Value> {
+        let lines = shell.good(&format!("journal {agent} --json"));
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let [_, entry] = &journal(best)[..] else { panic!("two entries are expected") };
+    assert_eq!((&entry["seq"], &entry["agent"]), (&1.into(), &best.into()));
+    let events = entry["events"].as_array().unwrap();
+    let seeds: Vec<_> = events.iter().map(|event| event["seed"].as_u64().unwrap()).collect();
+    assert_eq!(seeds, [5, 6, 7]);
+    assert!(events.iter().all(|event| event["fitness"] == run["best"]), "{entry}");
+    let text = shell.good(&format!("journal {best}"));
+    assert!(text.contains("entry 1") && text.matches("evaluated").count() == 4, "{text}");
+    let markdown = shell.good(&format!("journal {best} --format markdown"));
+    assert!(markdown.contains(&format!("## Agent `{best}`, entry 1")), "{markdown}");
+    // What the run gave stays.
+    let after = shell.json(&format!("agents show {best}"));
+    assert_eq!(after["head"], entry["cid"]);
+    assert_eq!((&after["score"], &after["verdict"]), (&before["score"], &before["verdict"]));
+
+    // A directory becomes an agent, with its score in the suite's own terms.
+    shell.good(&format!("agents export {best} out"));
+    let made = shell.json("eval out --suite suite.toml --repeat 3");
+    let made = made["agent"].as_str().unwrap();
+    assert_eq!(shell.json(&format!("agents show {made}"))["score"], run["best"]);
+    let counts: Vec<_> =
+        journal(made).iter().map(|entry| entry["events"].as_array().unwrap().len()).collect();
+    assert_eq!(counts, [3, 2]);
+
+    shell.good("store verify");
+    let sound = shell.json(&format!("lineage verify {best}"));
+    let (agents, entries) = (sound["agents"].as_u64().unwrap(), sound["entries"].as_u64().unwrap());
+    assert_eq!((&sound["sound"], entries), (&true.into(), agents + 1));
+    let said = shell.run(&format!("lineage export {best} -o open.car --disclose"));
+    let fingerprint = said.err.trim().rsplit(' ').next().unwrap();
+    shell.good("down");
+    let found = shell.json(&format!("lineage verify open.car --trust {fingerprint}"));
+    assert_eq!(found["entries"], entries);
+    // And so says a verifier that was written from the documentation alone.
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify_export.py");
+    let checked = Command::new("python3")
+        .args([script, "--trust", fingerprint])
+        .arg(shell.path("open.car"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&checked.stdout);
+    assert!(text.starts_with(&format!("{agents} agents, {entries} entries")), "{checked:?}");
 }
 
 #[test]

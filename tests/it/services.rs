@@ -251,6 +251,9 @@ async fn a_genome_is_evaluated_by_hand_and_recorded() {
     let agent = v1::AgentRef { agent: uuid(&answer.agent_id) };
     let stored = link.agents().genome(agent.clone()).await.unwrap().into_inner();
     assert_eq!(stored, genome);
+    // The sphere is minimised: no sign of its fitness shows.
+    let shown = link.agents().show(agent.clone()).await.unwrap().into_inner();
+    assert_eq!((shown.score, shown.verdict.as_str()), (Some(1.0), "scored"));
     assert_eq!(link.lineage().verify(agent).await.unwrap().into_inner().fault, "");
     let nothing = v1::EvaluateRequest { suite_toml: SUITE.to_owned(), ..Default::default() };
     let fault = Fault::from(link.evaluations().evaluate(nothing).await.unwrap_err());

@@ -1,15 +1,18 @@
-//! An evaluation that a user asks for outside any run. A genome of the user's becomes an agent
-//! with its first result; a recorded agent's journal stays as it is.
+//! An evaluation that a user asks for outside any run. It is recorded in the journal of the agent;
+//! a genome of the user's becomes an agent first, whose score is that of its first evaluation.
 
 use std::sync::Arc;
 
 use super::{Manager, ManagerError};
 use crate::{
     config::suite,
-    daemon::{clock, evaluator::Profile, registry::model::Finished},
+    daemon::{
+        clock,
+        evaluator::Profile,
+        registry::{error::RegistryError, model::Finished},
+    },
     domain::{
         digest::Digest,
-        evaluation::Evaluation,
         genome::{Genome, Space},
         id::{AgentId, SessionId},
         journal::{Evaluated, Judged, Proposed},
@@ -55,8 +58,8 @@ pub struct Trial {
 pub struct TrialResult {
     /// The agent, new or as given.
     pub agent: AgentId,
-    /// One result a repeat, with its fitness.
-    pub evaluations: Vec<(Evaluation, Option<f64>)>,
+    /// One a repeat.
+    pub evaluations: Vec<Evaluated>,
     /// What was measured.
     pub objectives: Vec<Objective>,
 }
@@ -73,14 +76,14 @@ impl Manager {
             Subject::Agent(agent) => self.registry.genome(*agent).await?,
             Subject::Genome(genome, space) => (genome.clone(), Arc::clone(space)),
         };
-        let evaluations = self.measure(&trial, &suite, &genome, &space).await?;
+        let digest = super::suite_digest(&suite, &trial.suite_files)?;
+        let evaluations = self.measure(&trial, &suite, digest, &genome, &space).await?;
+        let mut rest = evaluations.clone().into_iter();
         let agent = match trial.subject {
             Subject::Agent(agent) => agent,
-            Subject::Genome(..) => {
-                let digest = super::suite_digest(&suite, &trial.suite_files)?;
-                self.record_genome(&trial, digest, &evaluations, genome, space).await?
-            }
+            Subject::Genome(..) => self.make(&trial, rest.next(), genome, space).await?,
         };
+        self.registry.append(agent, rest.collect()).await?;
         Ok(TrialResult { agent, evaluations, objectives })
     }
 
@@ -88,9 +91,10 @@ impl Manager {
         &self,
         trial: &Trial,
         suite: &Suite,
+        digest: Digest,
         genome: &Genome,
         space: &Arc<Space>,
-    ) -> Result<Vec<(Evaluation, Option<f64>)>, ManagerError> {
+    ) -> Result<Vec<Evaluated>, ManagerError> {
         let repeat = trial.repeat.clamp(1, MAX_REPEAT);
         let workers = self.workers.min(repeat as usize);
         let bench = self
@@ -98,32 +102,30 @@ impl Manager {
             .open(suite, &trial.suite_files, Arc::clone(space), trial.profile, workers)
             .await?;
         let objectives = suite.objectives();
-        let all =
-            (0..u64::from(repeat)).map(|n| bench.evaluate(genome, trial.seed.wrapping_add(n)));
-        let results = futures_util::future::join_all(all).await;
-        let mut measured = Vec::with_capacity(results.len());
-        for result in results {
-            let evaluation = result?;
+        let one = async |seed| {
+            let evaluation = bench.evaluate(genome, seed).await?;
             let scores = evaluation.scores.as_ref().ok();
             let fitness = scores.map(|scores| objective::fitness(&objectives, scores));
-            measured.push((evaluation, fitness));
-        }
+            Ok(Evaluated { suite: digest, seed, evaluation, fitness, at_ms: clock::millis() })
+        };
+        let all = (0..u64::from(repeat)).map(|n| one(trial.seed.wrapping_add(n)));
+        let measured = futures_util::future::join_all(all).await;
         bench.close().await;
-        Ok(measured)
+        measured.into_iter().collect()
     }
 
-    /// Records a genome of the user's as an agent, with its first evaluation.
-    async fn record_genome(
+    /// Makes an agent of the user's genome, with its first evaluation.
+    async fn make(
         &self,
         trial: &Trial,
-        suite: Digest,
-        evaluations: &[(Evaluation, Option<f64>)],
+        evaluated: Option<Evaluated>,
         genome: Genome,
         space: Arc<Space>,
     ) -> Result<AgentId, ManagerError> {
-        let at_ms = clock::millis();
-        let agent = AgentId::new(at_ms, rand::random());
-        let Some((evaluation, fitness)) = evaluations.first().cloned() else { return Ok(agent) };
+        let nothing = || RegistryError::Invalid("nothing was evaluated".to_owned());
+        let evaluated = evaluated.ok_or_else(nothing)?;
+        let agent = AgentId::new(clock::millis(), rand::random());
+        let verdict = Verdict::of(evaluated.fitness, None, None);
         let finished = Finished {
             agent,
             proposed: Proposed {
@@ -136,8 +138,8 @@ impl Manager {
                 genome,
                 space,
             },
-            judged: Judged { verdict: Verdict::of(fitness, None, None), delta: None },
-            evaluated: Evaluated { suite, seed: trial.seed, evaluation, fitness, at_ms },
+            evaluated,
+            judged: Judged { verdict, delta: None },
         };
         self.registry.submit(None, trial.session, vec![finished]).await?.await?;
         Ok(agent)

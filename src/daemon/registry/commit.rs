@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::timeout_at};
 
 use super::{
     error::RegistryError,
-    prepare::{Prepared, Ready},
+    prepare::{Prepared, Ready, Work},
 };
 use crate::{
     daemon::store::{
@@ -96,7 +96,7 @@ impl Committer {
                     // Whoever asked may have gone; the change is made all the same.
                     drop(reply.send(done));
                 }
-                Ready::Agents(first) => {
+                Ready::Write(first) => {
                     let group;
                     (group, next) = self.gather(first, &mut ready).await;
                     self.commit(group).await;
@@ -112,7 +112,7 @@ impl Committer {
         ready: &mut mpsc::Receiver<Ready>,
     ) -> (Vec<Prepared>, Option<Ready>) {
         let until = tokio::time::Instant::now() + self.flush;
-        let (mut agents, mut bytes) = (first.agents.len(), first.bytes);
+        let (mut agents, mut bytes) = (first.work.rows.agents.len(), first.bytes);
         let mut group = vec![first];
         loop {
             let more = if agents >= self.group * BURST || bytes >= BYTES {
@@ -123,8 +123,8 @@ impl Committer {
                 timeout_at(until, ready.recv()).await.unwrap_or(None)
             };
             match more {
-                Some(Ready::Agents(more)) => {
-                    agents += more.agents.len();
+                Some(Ready::Write(more)) => {
+                    agents += more.work.rows.agents.len();
                     bytes += more.bytes;
                     group.push(more);
                 }
@@ -168,19 +168,21 @@ impl Committer {
                 drop(prepared.reply.send(Err(refusal)));
                 continue;
             }
-            rows.agents.extend(prepared.agents);
-            rows.blobs.extend(prepared.blobs);
-            blocks.extend(prepared.blocks);
+            let Work { rows: more, blocks: more_blocks, heads } = prepared.work;
+            rows.agents.extend(more.agents);
+            rows.appended.extend(more.appended);
+            rows.blobs.extend(more.blobs);
+            blocks.extend(more_blocks);
             runs.extend(prepared.run.filter(|run| !runs.contains(run)));
-            waiting.push((prepared.reply, prepared.heads, prepared.room));
+            waiting.push((prepared.reply, heads, prepared.room));
         }
-        let count = rows.agents.len();
-        let done = if count == 0 { Ok(()) } else { self.store(rows, blocks).await };
+        let (count, nothing) = (rows.agents.len(), blocks.is_empty());
+        let done = if nothing { Ok(()) } else { self.store(rows, blocks).await };
         if let Err(error) = &done {
             tracing::error!(%error, agents = count, "a commit failed");
             self.epoch.fetch_add(1, Ordering::AcqRel);
             self.trouble.set(Some(error.clone()));
-        } else if count > 0 {
+        } else if !nothing {
             self.trouble.set(None);
             metrics::counter!("darwin_agents_committed_total").increment(count as u64);
             metrics::histogram!("darwin_commit_seconds").record(began.elapsed().as_secs_f64());

@@ -14,6 +14,7 @@ pub mod sessions;
 pub mod runs;
 pub mod lineage;
 pub mod reader;
+pub mod append;
 pub mod journal;
 pub mod verify;
 pub mod export;
@@ -21,6 +22,8 @@ pub mod export;
 mod fixture;
 #[cfg(test)]
 mod test_writing;
+#[cfg(test)]
+mod test_append;
 #[cfg(test)]
 mod test_reading;
 #[cfg(test)]
@@ -57,8 +60,8 @@ use commit::{Committer, Trouble};
 use error::RegistryError;
 use keys::{Keys, random};
 use model::{Finished, Receipt};
-use prepare::{Job, Preparer, Running};
-use vault::Vault;
+use prepare::{Job, Preparer, Running, What};
+use vault::{Session, Vault};
 
 /// The largest batch, in bytes of its genomes' files.
 const MAX_BATCH: usize = 256 << 20;
@@ -240,13 +243,6 @@ impl Registry {
         session: SessionId,
         batch: Vec<Finished>,
     ) -> Result<Receipt, RegistryError> {
-        let inner = &self.inner;
-        let size = weight(&batch);
-        if batch.len() > inner.queue || size > MAX_BATCH {
-            let most = inner.queue;
-            let what = format!("a batch has at most {most} agents with 256 MiB of files");
-            return Err(RegistryError::Invalid(what));
-        }
         for one in &batch {
             let slot = Slot { generation: one.proposed.generation, index: one.proposed.slot };
             let fits = one.proposed.run == run
@@ -263,15 +259,33 @@ impl Registry {
                 (Some(running), session)
             }
         };
-        let session = inner.vault.session(session).await?;
-        let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let session = self.inner.vault.session(session).await?;
+        let (count, size) = (batch.len(), weight(&batch));
+        self.write(What::Agents(run, batch), session, count, size).await
+    }
+
+    /// Hands `count` entries with `size` bytes of files to the writer, once it has room.
+    async fn write(
+        &self,
+        what: What,
+        session: Arc<Session>,
+        count: usize,
+        size: usize,
+    ) -> Result<Receipt, RegistryError> {
+        let inner = &self.inner;
+        if count > inner.queue || size > MAX_BATCH {
+            let most = inner.queue;
+            let what = format!("a batch has at most {most} agents with 256 MiB of files");
+            return Err(RegistryError::Invalid(what));
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         let room = Arc::clone(&inner.room).acquire_many_owned(count).await;
         let room = room.map_err(|_| RegistryError::Closed)?;
         let weight = u32::try_from(size.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let weight = Arc::clone(&inner.weight).acquire_many_owned(weight).await;
         let room = (room, weight.map_err(|_| RegistryError::Closed)?);
         let (reply, receipt) = oneshot::channel();
-        self.send(Job::Agents { run, session, batch, room, reply }).await?;
+        self.send(Job::Write { what, session, room, reply }).await?;
         Ok(Receipt(receipt))
     }
 

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// The longest journal, in entries.
+pub const MAX_ENTRIES: u64 = 10_000;
+
 /// An agent with its whole life so far, to be stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {

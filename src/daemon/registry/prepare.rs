@@ -18,11 +18,16 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
 };
 
-use super::{error::RegistryError, model::Finished, recent::Recent, vault::Session};
+use super::{
+    error::RegistryError,
+    model::{Finished, MAX_ENTRIES},
+    recent::Recent,
+    vault::Session,
+};
 use crate::{
     daemon::store::warm::{
         Warm,
-        rows::{AgentRow, BlobRow, Change, NewAgent, Node},
+        rows::{AgentRow, BlobRow, Change, Group, NewAgent, NewHead, Node},
     },
     domain::{
         digest::Digest,
@@ -63,51 +68,62 @@ pub struct Running {
 
 /// What the writer is asked for.
 pub enum Job {
-    /// To store agents.
-    Agents {
-        /// The run that made them.
-        run: Option<Running>,
+    /// To store entries of journals.
+    Write {
+        /// Which.
+        what: What,
         /// Their session.
         session: Arc<Session>,
-        /// The agents, parents before children.
-        batch: Vec<Finished>,
         /// Their room in the queue.
         room: Room,
-        /// Gets the heads.
+        /// Gets the entries, in order.
         reply: Reply<Vec<Cid>>,
     },
     /// To make another change, after all that was asked for before.
     Change(Change, Reply<()>),
 }
 
+/// What is to be stored.
+pub enum What {
+    /// Agents of a run, or of none, parents before children.
+    Agents(Option<Running>, Vec<Finished>),
+    /// One more entry in an agent's journal.
+    Entry(AgentId, Vec<Event>),
+}
+
 /// What is ready to be committed.
 pub enum Ready {
-    /// Agents.
-    Agents(Prepared),
+    /// Entries of journals.
+    Write(Prepared),
     /// Another change, and the epoch in which it was asked for.
     Change(Change, u64, Reply<()>),
 }
 
-/// Agents that are sealed and signed.
+/// Entries that are sealed and signed.
 pub struct Prepared {
     /// The epoch in which they were.
     pub epoch: u64,
-    /// Their run.
+    /// Their agents' run.
     pub run: Option<RunId>,
-    /// Their rows.
-    pub agents: Vec<NewAgent>,
-    /// Rows of blobs that are new.
-    pub blobs: Vec<BlobRow>,
-    /// All their blocks.
-    pub blocks: Vec<Block>,
+    /// What becomes of them.
+    pub work: Work,
     /// The size of the blocks.
     pub bytes: usize,
-    /// The head of each agent that was asked for.
-    pub heads: Vec<Cid>,
     /// Their room in the queue.
     pub room: Room,
     /// Gets the heads.
     pub reply: Reply<Vec<Cid>>,
+}
+
+/// What is to be committed.
+#[derive(Default)]
+pub struct Work {
+    /// The rows.
+    pub rows: Group,
+    /// All blocks.
+    pub blocks: Vec<Block>,
+    /// The head of each agent that was asked for.
+    pub heads: Vec<Cid>,
 }
 
 /// What is remembered of an agent.
@@ -116,13 +132,15 @@ struct Known {
     node: Node,
     /// The digest of its journal's head; a CID takes twice the room, and there are many.
     head: Digest,
+    /// That head's number.
+    seq: u64,
     /// Tells whether another agent of that id is the same.
     same: u64,
 }
 
 impl Known {
-    fn new(node: Node, head: &Cid, same: u64) -> Self {
-        Self { node, head: digest_of(head).unwrap_or_default(), same }
+    fn new(node: Node, head: &Cid, seq: u64, same: u64) -> Self {
+        Self { node, head: digest_of(head).unwrap_or_default(), seq, same }
     }
 
     fn head(&self) -> Cid {
@@ -202,31 +220,17 @@ impl Preparer {
             }
             let next = match job {
                 Job::Change(change, reply) => Ready::Change(change, epoch, reply),
-                Job::Agents { run, session, batch, room, reply } => {
-                    match self.prepare(run, &session, batch) {
-                        Ok(work) => {
-                            let Work { agents, blobs, blocks, heads } = work;
-                            let bytes = blocks.iter().map(|block| block.bytes.len()).sum();
-                            let run = run.map(|run| run.id);
-                            Ready::Agents(Prepared {
-                                epoch,
-                                run,
-                                agents,
-                                blobs,
-                                blocks,
-                                bytes,
-                                heads,
-                                room,
-                                reply,
-                            })
-                        }
-                        Err(error) => {
-                            // Whoever asked may have gone.
-                            drop(reply.send(Err(error)));
-                            continue;
-                        }
+                Job::Write { what, session, room, reply } => match self.write(what, &session) {
+                    Ok((run, work)) => {
+                        let bytes = work.blocks.iter().map(|block| block.bytes.len()).sum();
+                        Ready::Write(Prepared { epoch, run, work, bytes, room, reply })
                     }
-                }
+                    Err(error) => {
+                        // Whoever asked may have gone.
+                        drop(reply.send(Err(error)));
+                        continue;
+                    }
+                },
             };
             if ready.blocking_send(next).is_err() {
                 return;
@@ -234,7 +238,47 @@ impl Preparer {
         }
     }
 
-    fn prepare(
+    fn write(
+        &mut self,
+        what: What,
+        session: &Session,
+    ) -> Result<(Option<RunId>, Work), RegistryError> {
+        match what {
+            What::Agents(run, batch) => {
+                Ok((run.map(|run| run.id), self.agents(run, session, batch)?))
+            }
+            What::Entry(agent, events) => Ok((None, self.append(agent, session, &events)?)),
+        }
+    }
+
+    /// Continues an agent's journal behind what was handed in before.
+    fn append(
+        &mut self,
+        agent: AgentId,
+        session: &Session,
+        events: &[Event],
+    ) -> Result<Work, RegistryError> {
+        self.remember(vec![agent])?;
+        let known = self.agents.get(&agent);
+        let missing = || RegistryError::NotFound { what: "agent", text: agent.to_string() };
+        let known = known.ok_or_else(missing)?;
+        let seq = known.seq + 1;
+        if seq >= MAX_ENTRIES {
+            let what =
+                format!("the journal of agent {agent} is full: it has {MAX_ENTRIES} entries");
+            return Err(RegistryError::Invalid(what));
+        }
+        let mut work = Work::default();
+        let link = Link { agent, seq, prev: Some(known.head()), parents: Vec::new() };
+        let (head, _) = self.entry(session, &link, events, &mut work)?;
+        work.rows.appended.push(NewHead { node: known.node, head, seq });
+        work.heads.push(head);
+        self.agents.put(agent, Known::new(known.node, &head, seq, known.same));
+        self.keep(&work);
+        Ok(work)
+    }
+
+    fn agents(
         &mut self,
         run: Option<Running>,
         session: &Session,
@@ -264,10 +308,15 @@ impl Preparer {
         for (agent, known) in fresh {
             self.agents.put(agent, known);
         }
-        for blob in &work.blobs {
+        self.keep(&work);
+        Ok(work)
+    }
+
+    /// Remembers the blobs that are about to be stored.
+    fn keep(&mut self, work: &Work) {
+        for blob in &work.rows.blobs {
             self.blobs.put(blob.mac, blob.cids.clone());
         }
-        Ok(work)
     }
 
     /// Seals and signs one agent.
@@ -295,46 +344,15 @@ impl Preparer {
         let ids = proposed.parents.clone();
         let events =
             [Event::Proposed(proposed), Event::Evaluated(evaluated), Event::Judged(judged)];
-        let Self { warm, runtime, blobs, salts, signer, .. } = self;
-        let mut failed = None;
-        let mut known = |mac: &[u8; 32]| {
-            let twin = work.blobs.iter().find(|blob| blob.mac == *mac);
-            if let Some(cids) = twin.map(|blob| blob.cids.clone()).or_else(|| blobs.get(mac)) {
-                return Some(cids);
-            }
-            let found = runtime.block_on(warm.rows().blob(*mac)).unwrap_or_else(|error| {
-                failed = Some(error);
-                None
-            });
-            if let Some(cids) = &found {
-                blobs.put(*mac, cids.clone());
-            }
-            found
-        };
-        let keys = Keys { signer, sealer: &session.sealer };
-        let written = entry::write(keys, &link, &events, &mut || salts.next(), &mut known)?;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        if self.salts.failed {
-            return Err(RegistryError::Invalid("the system has no random numbers".to_owned()));
-        }
-        let digest = written.genome.ok_or_else(|| {
+        let (head, digest) = self.entry(session, &link, &events, work)?;
+        let digest = digest.ok_or_else(|| {
             FormatError::Invalid("an entry without a proposal begins no journal".to_owned())
         })?;
         let genome = session.sealer.mac(BlobKind::Genome, &digest);
-        let head = written.entry.cid;
-        for blob in written.blobs {
-            let cids = blob.blocks.iter().map(|block| block.cid).collect();
-            work.blobs.push(BlobRow { mac: blob.mac, cids });
-            work.blocks.extend(blob.blocks);
-        }
-        work.blocks.extend(written.body);
-        work.blocks.push(written.entry);
         self.last += 1;
         let node = self.last;
         let same = fingerprint(&genome, fitness, judged.verdict.as_str(), &ids);
-        work.agents.push(NewAgent {
+        work.rows.agents.push(NewAgent {
             node,
             id: agent,
             session: session.node,
@@ -351,7 +369,50 @@ impl Preparer {
             seq: 0,
             at_ms,
         });
-        Ok(Known::new(node, &head, same))
+        Ok(Known::new(node, &head, 0, same))
+    }
+
+    /// Seals and signs an entry; gives it and the digest of the genome that it proposes.
+    fn entry(
+        &mut self,
+        session: &Session,
+        link: &Link,
+        events: &[Event],
+        work: &mut Work,
+    ) -> Result<(Cid, Option<Digest>), RegistryError> {
+        let Self { warm, runtime, blobs, salts, signer, .. } = self;
+        let mut failed = None;
+        let mut known = |mac: &[u8; 32]| {
+            let twin = work.rows.blobs.iter().find(|blob| blob.mac == *mac);
+            if let Some(cids) = twin.map(|blob| blob.cids.clone()).or_else(|| blobs.get(mac)) {
+                return Some(cids);
+            }
+            let found = runtime.block_on(warm.rows().blob(*mac)).unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            });
+            if let Some(cids) = &found {
+                blobs.put(*mac, cids.clone());
+            }
+            found
+        };
+        let keys = Keys { signer, sealer: &session.sealer };
+        let written = entry::write(keys, link, events, &mut || salts.next(), &mut known)?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if self.salts.failed {
+            return Err(RegistryError::Invalid("the system has no random numbers".to_owned()));
+        }
+        let (head, genome) = (written.entry.cid, written.genome);
+        for blob in written.blobs {
+            let cids = blob.blocks.iter().map(|block| block.cid).collect();
+            work.rows.blobs.push(BlobRow { mac: blob.mac, cids });
+            work.blocks.extend(blob.blocks);
+        }
+        work.blocks.extend(written.body);
+        work.blocks.push(written.entry);
+        Ok((head, genome))
     }
 
     /// Remembers whatever the batch needs to know of agents that were stored earlier.
@@ -363,15 +424,15 @@ impl Preparer {
         let mut unknown: Vec<AgentId> = Vec::new();
         for finished in batch {
             let old = stored.is_some_and(|last| finished.proposed.generation <= last);
-            if old && self.agents.get(&finished.agent).is_none() {
-                unknown.push(finished.agent);
-            }
-            for parent in &finished.proposed.parents {
-                if self.agents.get(parent).is_none() {
-                    unknown.push(*parent);
-                }
-            }
+            unknown.extend(old.then_some(finished.agent));
+            unknown.extend(&finished.proposed.parents);
         }
+        self.remember(unknown)
+    }
+
+    /// Remembers those of these agents that are stored.
+    fn remember(&mut self, mut unknown: Vec<AgentId>) -> Result<(), RegistryError> {
+        unknown.retain(|agent| self.agents.get(agent).is_none());
         if unknown.is_empty() {
             return Ok(());
         }
@@ -395,19 +456,10 @@ impl Preparer {
     }
 }
 
-/// What a batch becomes.
-#[derive(Default)]
-struct Work {
-    agents: Vec<NewAgent>,
-    blobs: Vec<BlobRow>,
-    blocks: Vec<Block>,
-    heads: Vec<Cid>,
-}
-
 impl From<&AgentRow> for Known {
     fn from(row: &AgentRow) -> Self {
         let same = fingerprint(&row.genome, row.fitness, row.verdict.as_str(), &row.parents);
-        Self::new(row.node, &row.head, same)
+        Self::new(row.node, &row.head, row.seq, same)
     }
 }
 

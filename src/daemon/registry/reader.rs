@@ -7,7 +7,7 @@ use cid::Cid;
 use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::Handle;
 
-use super::{Registry, error::RegistryError};
+use super::{Registry, error::RegistryError, model::MAX_ENTRIES};
 use crate::{
     daemon::store::{cold::Wanted, error::StoreError, warm::rows::AgentRow},
     domain::{
@@ -23,9 +23,6 @@ use crate::{
         verify::Source,
     },
 };
-
-/// The longest journal that is read, in entries.
-const MAX_ENTRIES: usize = 10_000;
 
 /// How many blocks are read ahead at once.
 const PORTION: usize = 100;
@@ -132,7 +129,7 @@ impl Reader {
             let entry = self.entry(&cid)?;
             let expected = row.seq.checked_sub(entries.len() as u64);
             let link = &entry.header.link;
-            if link.agent != row.id || Some(link.seq) != expected || entries.len() >= MAX_ENTRIES {
+            if link.agent != row.id || Some(link.seq) != expected || link.seq >= MAX_ENTRIES {
                 let why = format!("entry {cid} is not the one that belongs there in the journal");
                 return Err(FormatError::Mismatch(why).into());
             }

@@ -35,8 +35,8 @@ use crate::{
 const MAX_FAULTS: usize = 100;
 /// How many pages of agents are checked at the same time.
 const AT_ONCE: usize = 2;
-/// How many parents' heads are remembered for sure while everything is checked.
-const HEADS: usize = 20_000;
+/// How many parents' journals are remembered for sure while a page is checked.
+const JOURNALS: usize = 20_000;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -108,8 +108,8 @@ impl Registry {
         Ok(found)
     }
 
-    /// Checks everything that is stored: each block of cold, the database's own structure, and
-    /// each agent's row against its signed journal and its parents'.
+    /// Checks everything that is stored: each block of cold, the database's own structure, each
+    /// agent's row against its signed journal and its parents', and that no entry is left over.
     ///
     /// # Errors
     /// If something can't be read at all; damage is no error but in the answer.
@@ -117,9 +117,11 @@ impl Registry {
         let stores = &self.inner.stores;
         let mut found = Verified { contents: true, ..Verified::default() };
         found.damages(stores.cold.survey().await?);
+        let mut stored = 0;
         for segment in stores.cold.segments().await? {
             let checked = stores.cold.check(segment).await?;
             found.blocks += checked.blocks;
+            stored += checked.entries;
             for damage in checked.faults {
                 let text = damage.to_string();
                 if !found.faults.contains(&text) {
@@ -147,26 +149,34 @@ impl Registry {
             found.contents &= checked.contents;
             checked.faults.into_iter().for_each(|fault| found.fault(fault));
         }
+        // What was committed meanwhile is among the journals only.
+        if found.faults.is_empty() && stored > found.entries {
+            let lost = stored - found.entries;
+            found.fault(format!(
+                "{lost} of the {stored} journal entries in the cold tier belong to no agent's \
+                 journal: rows were removed or changed"
+            ));
+        }
         Ok(found)
     }
 
     async fn check_rows(&self, rows: Vec<AgentRow>) -> Result<Verified, RegistryError> {
         self.reading(move |reader| {
             let mut found = Verified { contents: true, ..Verified::default() };
-            let mut heads = Heads { known: Recent::new(HEADS) };
-            heads.learn(reader, &rows)?;
+            let mut journals = Journals { known: Recent::new(JOURNALS) };
+            journals.learn(reader, &rows)?;
             let head = |row: &AgentRow| Wanted { cid: row.head, hint: Some(row.segment) };
             reader.read_ahead(&rows.iter().map(head).collect::<Vec<_>>());
-            let journals: Vec<_> = rows.iter().map(|row| reader.journal(row)).collect();
-            let bodies = rows.iter().zip(&journals).flat_map(|(row, journal)| {
+            let read: Vec<_> = rows.iter().map(|row| reader.journal(row)).collect();
+            let bodies = rows.iter().zip(&read).flat_map(|(row, journal)| {
                 let bodies = journal.iter().flatten().flat_map(|entry| &entry.header.body);
                 bodies.map(|cid| Wanted { cid: *cid, hint: Some(row.segment) })
             });
             reader.read_ahead(&bodies.collect::<Vec<_>>());
-            for (row, journal) in rows.iter().zip(journals) {
+            for (row, journal) in rows.iter().zip(read) {
                 reader.near(row.segment);
                 let checked =
-                    journal.and_then(|it| check_row(reader, &mut heads, row, &it, &mut found));
+                    journal.and_then(|it| check_row(reader, &mut journals, row, &it, &mut found));
                 match checked {
                     Ok(()) => found.agents += 1,
                     // What is damaged is named; what can't be read at all ends the check.
@@ -204,32 +214,63 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// The heads of agents that others have as parents.
-struct Heads {
-    known: Recent<AgentId, Cid>,
+/// The journals of agents that others have as parents: what children may link.
+struct Journals {
+    known: Recent<AgentId, Journal>,
 }
 
-impl Heads {
-    /// Notes the heads of these agents and of their parents.
-    fn learn(&mut self, reader: &Reader, rows: &[AgentRow]) -> Result<(), RegistryError> {
+#[derive(Clone)]
+struct Journal {
+    head: Cid,
+    /// The entries before it, if there are any.
+    earlier: Option<Arc<[Cid]>>,
+}
+
+impl Journals {
+    /// Notes the journals of these agents and of their parents.
+    fn learn(&mut self, reader: &mut Reader, rows: &[AgentRow]) -> Result<(), RegistryError> {
         for row in rows {
-            self.known.put(row.id, row.head);
+            self.note(reader, row)?;
         }
         let mut unknown: Vec<AgentId> = rows.iter().flat_map(|row| &row.parents).copied().collect();
         unknown.sort_unstable();
         unknown.dedup();
         unknown.retain(|parent| self.known.get(parent).is_none());
         for row in reader.agents(unknown)? {
-            self.known.put(row.id, row.head);
+            self.note(reader, &row)?;
         }
         Ok(())
+    }
+
+    fn note(&mut self, reader: &mut Reader, row: &AgentRow) -> Result<(), RegistryError> {
+        let earlier = match row.seq {
+            0 => None,
+            _ => match reader.journal(row) {
+                Ok(entries) => Some(entries.iter().map(|entry| entry.cid).collect()),
+                // It is named where this agent itself is checked.
+                Err(error) if error.code() == Code::Corrupt => None,
+                Err(error) => return Err(error),
+            },
+        };
+        self.known.put(row.id, Journal { head: row.head, earlier });
+        Ok(())
+    }
+
+    /// Whether these are entries of the journals of these agents, in order.
+    fn hold(&mut self, parents: &[AgentId], linked: &[Cid]) -> bool {
+        let mut holds = |(parent, cid): (&AgentId, &Cid)| {
+            self.known.get(parent).is_some_and(|journal| {
+                journal.head == *cid || journal.earlier.is_some_and(|earlier| earlier.contains(cid))
+            })
+        };
+        parents.len() == linked.len() && parents.iter().zip(linked).all(&mut holds)
     }
 }
 
 /// Checks a row against the journal that it names, and the journal's links against the rows.
 fn check_row(
     reader: &mut Reader,
-    heads: &mut Heads,
+    journals: &mut Journals,
     row: &AgentRow,
     journal: &[Entry],
     found: &mut Verified,
@@ -239,12 +280,8 @@ fn check_row(
     for entry in journal {
         found.entries += 1;
         let header = &entry.header;
-        if header.link.seq == 0 {
-            let linked: Option<Vec<Cid>> =
-                row.parents.iter().map(|parent| heads.known.get(parent)).collect();
-            if linked.as_ref() != Some(&header.link.parents) {
-                return mismatch("its journal does not link the heads of its parents' journals");
-            }
+        if header.link.seq == 0 && !journals.hold(&row.parents, &header.link.parents) {
+            return mismatch("its journal does not link entries of its parents' journals");
         }
         if header.session != row.session {
             return mismatch("its journal belongs to another session");
@@ -254,14 +291,18 @@ fn check_row(
             continue;
         };
         let outline = entry::outline(entry, sealer, &mut |cid| reader.get(cid))?;
+        let mut measured = None;
         for event in &outline.events {
             let fits = match event {
                 Event::Proposed(proposed) => {
                     proposed_fits(row, proposed)
                         && genome_fits(row, sealer, proposed, &outline.blobs)?
                 }
-                Event::Evaluated(evaluated) => evaluated_fits(row, evaluated),
-                Event::Judged(judged) => judged_fits(row, judged),
+                Event::Evaluated(evaluated) => {
+                    measured = Some(evaluated);
+                    true
+                }
+                Event::Judged(judged) => judged_fits(row, measured, judged),
             };
             if !fits {
                 let kind = event.kind().as_str();
@@ -292,11 +333,13 @@ fn genome_fits(
     Ok(sealer.mac(BlobKind::Genome, &digest) == row.genome)
 }
 
-fn evaluated_fits(row: &AgentRow, evaluated: &Evaluated) -> bool {
-    evaluated.fitness.map(f64::to_bits) == row.fitness.map(f64::to_bits)
-        && evaluated.at_ms == row.at_ms
-}
-
-fn judged_fits(row: &AgentRow, judged: &Judged) -> bool {
-    judged.verdict == row.verdict && judged.delta.map(f64::to_bits) == row.delta.map(f64::to_bits)
+/// Whether the row has the score that was judged, and how.
+fn judged_fits(row: &AgentRow, measured: Option<&Evaluated>, judged: &Judged) -> bool {
+    let scored = measured.is_none_or(|evaluated| {
+        evaluated.fitness.map(f64::to_bits) == row.fitness.map(f64::to_bits)
+            && evaluated.at_ms == row.at_ms
+    });
+    scored
+        && judged.verdict == row.verdict
+        && judged.delta.map(f64::to_bits) == row.delta.map(f64::to_bits)
 }

@@ -1,6 +1,11 @@
 //! What the services share.
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
@@ -82,25 +87,24 @@ impl Context {
         let mut runs: HashMap<RunId, Option<RunRow>> = HashMap::new();
         let mut agents = Vec::with_capacity(rows.len());
         for row in rows {
-            let run = match row.run {
-                None => None,
-                Some(id) => match runs.get(&id) {
-                    Some(run) => run.as_ref(),
-                    None => {
-                        let run = self.registry.run(id).await?;
-                        runs.entry(id).or_insert(run).as_ref()
-                    }
-                },
+            let score = match row.run {
+                None => self.registry.score(row).await?,
+                Some(id) => {
+                    let run = match runs.entry(id) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => new.insert(self.registry.run(id).await?),
+                    };
+                    row.fitness.map(|own| run.as_ref().map_or(own, |run| run.shown(own)))
+                }
             };
-            agents.push(agent(row, run));
+            agents.push(agent(row, score));
         }
         Ok(agents)
     }
 }
 
-/// The message of an agent, with its score as `run` shows it.
-fn agent(row: &AgentRow, run: Option<&RunRow>) -> v1::Agent {
-    let shown = |fitness| run.map_or(fitness, |run| run.shown(fitness));
+/// The message of an agent with this score.
+fn agent(row: &AgentRow, score: Option<f64>) -> v1::Agent {
     v1::Agent {
         id: convert::bytes(row.id.as_bytes()),
         run_id: row.run.map(|run| convert::bytes(run.as_bytes())).unwrap_or_default(),
@@ -109,7 +113,7 @@ fn agent(row: &AgentRow, run: Option<&RunRow>) -> v1::Agent {
         parents: row.parents.iter().map(|parent| convert::bytes(parent.as_bytes())).collect(),
         operators: row.operators.clone(),
         verdict: row.verdict.as_str().to_owned(),
-        score: row.fitness.map(shown),
+        score,
         head: row.head.to_string(),
         genome: String::new(),
         delta: row.delta,

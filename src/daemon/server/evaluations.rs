@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     code::Code,
     daemon::manager::trial::{Subject, Trial},
-    domain::objective::displayed,
+    domain::journal::Evaluated,
     wire::{
         convert,
         fault::Fault,
@@ -57,9 +57,7 @@ impl Evaluations for Service {
             Ok(context.manager.evaluate(trial).await?)
         });
         let result = result.await?;
-        let message = |(evaluation, fitness): &(_, Option<f64>)| {
-            convert::evaluation(evaluation, fitness.map(|it| displayed(&result.objectives, it)))
-        };
+        let message = |it: &Evaluated| convert::evaluation(&it.evaluation, it.shown());
         Ok(Response::new(EvaluateResponse {
             evaluations: result.evaluations.iter().map(message).collect(),
             objectives: result.objectives.iter().map(|it| it.name.clone()).collect(),

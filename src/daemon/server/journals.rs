@@ -32,16 +32,7 @@ impl Journals for Service {
         let limit = limits::page(request.limit) as usize;
         let registry = &self.0.registry;
         let page = registry.journal(of, filter, &request.cursor, limit).await.map_err(refuse)?;
-        let run = match of {
-            Of::Run(run) => Some(run),
-            Of::Agent(agent) => registry.agent(agent).await.map_err(refuse)?.run,
-        };
-        let run = match run {
-            Some(run) => registry.run(run).await.map_err(refuse)?,
-            None => None,
-        };
-        let shown = |fitness| run.as_ref().map_or(fitness, |run| run.shown(fitness));
-        let entries = page.entries.iter().map(|entry| message(entry, &shown)).collect();
+        let entries = page.entries.iter().map(message).collect();
         Ok(Response::new(JournalResponse { entries, cursor: page.cursor.into() }))
     }
 }
@@ -91,7 +82,7 @@ fn filter(only: &[String], since_ms: u64) -> Result<Filter, Fault> {
 }
 
 /// The message of an entry. Without its session's key only its header is known.
-fn message(entry: &Entry, shown: &dyn Fn(f64) -> f64) -> JournalEntry {
+fn message(entry: &Entry) -> JournalEntry {
     let header = &entry.entry.header;
     let genome = entry.genome.map(|digest| digest.to_string()).unwrap_or_default();
     let events = entry.events.iter().flatten();
@@ -100,7 +91,7 @@ fn message(entry: &Entry, shown: &dyn Fn(f64) -> f64) -> JournalEntry {
         seq: header.link.seq,
         cid: entry.entry.cid.to_string(),
         signer: header.signer.to_string(),
-        events: events.map(|event| convert::event(event, &genome, shown)).collect(),
+        events: events.map(|event| convert::event(event, &genome)).collect(),
     }
 }
 

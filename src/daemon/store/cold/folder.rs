@@ -16,7 +16,10 @@ use super::{
     index::{Index, Sidecar},
     segment::{self, Found},
 };
-use crate::daemon::store::error::{Damage, StoreError, sync_parent};
+use crate::{
+    daemon::store::error::{Damage, StoreError, sync_parent},
+    provenance::block::DAG_CBOR,
+};
 
 /// How many closed segments are kept open for reading.
 const OPEN: usize = 64;
@@ -63,6 +66,7 @@ pub fn index(
             Found::Block(cid) | Found::Damaged(cid) => {
                 index.insert(frame::key(&cid), u32::try_from(offset).unwrap_or(u32::MAX));
                 checked.blocks += 1;
+                checked.entries += u64::from(cid.codec() == DAG_CBOR);
                 matches!(found, Found::Damaged(_)).then(|| {
                     damage(number, Some(offset), format!("block {cid} does not have its digest"))
                 })

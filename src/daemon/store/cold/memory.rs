@@ -12,7 +12,7 @@ use cid::Cid;
 use super::{Appended, Checked, ColdBackend, Extent, Recovered, Wanted, frame};
 use crate::{
     daemon::store::error::{Damage, StoreError},
-    provenance::block::Block,
+    provenance::block::{Block, DAG_CBOR},
 };
 
 /// Blocks in memory, all in one segment.
@@ -75,6 +75,7 @@ impl ColdBackend for MemoryCold {
         let mut checked = Checked::default();
         for (cid, bytes) in &state.published {
             checked.blocks += 1;
+            checked.entries += u64::from(cid.codec() == DAG_CBOR);
             checked.bytes += bytes.len() as u64;
             if !frame::fits(cid, bytes) {
                 let what = "the block does not have its digest".to_owned();

@@ -56,6 +56,8 @@ pub struct Recovered {
 pub struct Checked {
     /// Blocks read.
     pub blocks: u64,
+    /// Of these, entries of journals.
+    pub entries: u64,
     /// Bytes read.
     pub bytes: u64,
     /// What is wrong, at most [`MAX_FAULTS`].

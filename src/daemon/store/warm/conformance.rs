@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::{
     Named, Warm,
-    rows::{BlobRow, Change, Direction, Group, NewAgent, NewRunRow, NewSession, StopOverride},
+    rows::{
+        BlobRow, Change, Direction, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride,
+    },
     sqlite::SqliteWarm,
 };
 use crate::{
@@ -54,7 +56,7 @@ fn agent(n: i64, parents: &[i64], fitness: Option<f64>) -> NewAgent {
 }
 
 fn group(agents: Vec<NewAgent>, extent: Extent) -> Change {
-    Change::Agents(Group { agents, blobs: Vec::new(), extent: Some(extent) })
+    Change::Agents(Group { agents, extent: Some(extent), ..Group::default() })
 }
 
 fn new_session(id: SessionId, used_ms: u64) -> Change {
@@ -147,6 +149,38 @@ async fn changes_are_made_whole_or_not_at_all() {
         let good = vec![agent(2, &[1], Some(9.0))];
         warm.write(vec![group(good, Extent { segment: 1, length: 20 })]).await.unwrap();
         assert_eq!(rows.agents(vec![id(2)]).await.unwrap()[0].operators.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn journals_go_on_one_entry_at_a_time() {
+    each(async |warm| {
+        let extent = |segment| Some(Extent { segment, length: 10 });
+        let cid = |n: u8| Block::dag_cbor(vec![n]).cid;
+        let next = |node, seq| NewHead { node, head: cid(seq), seq: seq.into() };
+        let head = async || {
+            let row = warm.rows().agents(vec![id(1)]).await.unwrap().pop().unwrap();
+            (row.head, row.seq, row.segment, row.fitness)
+        };
+        // In the group of the agent itself, and twice.
+        let agents = vec![agent(1, &[], Some(1.0)), agent(2, &[], None)];
+        let appended = vec![next(1, 1), next(1, 2)];
+        let group = Group { agents, appended, extent: extent(1), ..Group::default() };
+        warm.write(vec![Change::Agents(group)]).await.unwrap();
+        assert_eq!(head().await, (cid(2), 2, 1, Some(1.0)));
+        // Nothing is left out, and nothing is replaced.
+        for wrong in [next(1, 2), next(1, 4), next(3, 1)] {
+            let appended = vec![next(2, 1), wrong];
+            let group = Group { appended, extent: extent(2), ..Group::default() };
+            let refused = warm.write(vec![Change::Agents(group)]).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Conflict);
+        }
+        assert_eq!(head().await, (cid(2), 2, 1, Some(1.0)));
+        let group = Group { appended: vec![next(1, 3)], extent: extent(2), ..Group::default() };
+        warm.write(vec![Change::Agents(group)]).await.unwrap();
+        assert_eq!(head().await, (cid(3), 3, 2, Some(1.0)));
+        assert_eq!(warm.rows().run(run()).await.unwrap().unwrap().agents, 2);
     })
     .await;
 }
@@ -264,6 +298,7 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         let agents = vec![agent(3, &[], None)];
         let group = Change::Agents(Group {
             agents,
+            appended: Vec::new(),
             blobs: vec![BlobRow { mac: [5; 32], cids: vec![Block::raw(vec![1]).cid; 3] }],
             extent: None,
         });

@@ -173,6 +173,17 @@ pub struct NewAgent {
     pub at_ms: u64,
 }
 
+/// An entry that continues the journal of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHead {
+    /// The agent's number.
+    pub node: Node,
+    /// The entry.
+    pub head: Cid,
+    /// Its number: one more than that of the head until now.
+    pub seq: u64,
+}
+
 /// A blob that cold holds: its keyed digest, and its blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobRow {
@@ -248,15 +259,18 @@ pub enum Change {
     Checkpoint(RunId, u64, Bytes),
     /// Notes a public signing key with its fingerprint and the time of its first use.
     SigningKey([u8; 32], [u8; 32], u64),
-    /// Inserts agents, parents before children, and records the extent that holds them.
+    /// Inserts agents, parents before children, continues journals, and records the extent that
+    /// holds their entries.
     Agents(Group),
 }
 
-/// Agents that are committed together.
+/// What is committed together.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Group {
-    /// The agents, parents before children.
+    /// New agents, parents before children.
     pub agents: Vec<NewAgent>,
+    /// New entries of journals, in the order of their numbers.
+    pub appended: Vec<NewHead>,
     /// The blobs that came with them.
     pub blobs: Vec<BlobRow>,
     /// The segment that holds their blocks, and its new length.

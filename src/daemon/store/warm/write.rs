@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Error, OptionalExtension, TransactionBehavior, params};
 
-use super::rows::{Change, Group, NewAgent, NewRunRow, NewSession, StopOverride};
+use super::rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride};
 use crate::{
     daemon::store::error::StoreError,
     domain::{
@@ -221,6 +221,12 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
     }
     for (run, tally) in runs {
         tally.store(open, run)?;
+    }
+    let mut append = open.prepare_cached(
+        "UPDATE agent SET head = ?2, seq = ?3, segment = ?4 WHERE node = ?1 AND seq = ?3 - 1",
+    )?;
+    for NewHead { node, head, seq } in &group.appended {
+        exactly_one(append.execute(params![node, cid_bytes(head), int(*seq), segment])?)?;
     }
     let mut blob = open.prepare_cached(
         "INSERT INTO blob (mac, cids) VALUES (?1, ?2) ON CONFLICT (mac) DO NOTHING",
