@@ -14,7 +14,7 @@ pub struct Backoff {
 impl Backoff {
     /// Starts with `first`; no wait is longer than `longest`.
     #[must_use]
-    pub fn new(first: Duration, longest: Duration) -> Self {
+    pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, attempt: 0 }
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     daemon::store::{
-        cold::Cold,
+        cold::{Cold, Extent},
         error::StoreError,
         hot::Hot,
         warm::{
@@ -29,10 +29,13 @@ use crate::{
         },
     },
     domain::id::RunId,
+    resilience::backoff::Backoff,
 };
 
 /// A group is committed when its blocks have reached this size, in bytes.
 const BYTES: usize = 8 << 20;
+/// How long to wait before trying once more to find out what was stored.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
 /// By how much a group may exceed its usual size when more is ready already.
 const BURST: usize = 4;
 
@@ -74,8 +77,15 @@ pub struct Committer {
     pub epoch: Arc<AtomicU64>,
     /// What is wrong at the moment.
     pub trouble: Trouble,
-    /// After this error nobody knows what was stored: nothing more is.
-    pub broken: Option<RegistryError>,
+    /// Set while nobody knows what was stored: nothing more is meanwhile.
+    pub broken: Option<Broken>,
+}
+
+/// Why the writer stands still, and when it tries to go on.
+pub struct Broken {
+    error: RegistryError,
+    again: Instant,
+    backoff: Backoff,
 }
 
 impl Committer {
@@ -85,7 +95,7 @@ impl Committer {
         loop {
             let first = match next.take() {
                 Some(first) => first,
-                None => match ready.recv().await {
+                None => match self.next(&mut ready).await {
                     Some(first) => first,
                     None => return,
                 },
@@ -103,6 +113,21 @@ impl Committer {
                 }
             }
         }
+    }
+
+    /// What is to be stored next. A writer that stands still tries to go on meanwhile.
+    async fn next(&mut self, ready: &mut mpsc::Receiver<Ready>) -> Option<Ready> {
+        while let Some(broken) = &self.broken {
+            let again = broken.again;
+            if Instant::now() >= again {
+                self.recover().await;
+                // What was prepared since may not know what is stored.
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+            } else if let Ok(next) = timeout_at(again.into(), ready.recv()).await {
+                return next;
+            }
+        }
+        ready.recv().await
     }
 
     /// Fills a group, and takes what must come behind it.
@@ -136,27 +161,25 @@ impl Committer {
     /// Why nothing of that epoch can be stored, if so.
     fn refusal(&self, epoch: u64) -> Option<RegistryError> {
         if let Some(broken) = &self.broken {
-            return Some(broken.clone());
+            return Some(broken.error.clone());
         }
         let stale = epoch != self.epoch.load(Ordering::Acquire);
-        stale.then(|| self.trouble.get().unwrap_or(RegistryError::Closed))
+        let why = || StoreError::Broken("a commit before this one failed".to_owned()).into();
+        stale.then(|| self.trouble.get().unwrap_or_else(why))
     }
 
     async fn change(&mut self, change: Change, epoch: u64) -> Result<(), RegistryError> {
         if let Some(refusal) = self.refusal(epoch) {
             return Err(refusal);
         }
-        match self.warm.write(vec![change]).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let sure = undone(&error);
-                let error = RegistryError::from(error);
-                if !sure {
-                    self.stop(&error);
-                }
-                Err(error)
+        self.warm.write(vec![change]).await.map_err(|error| {
+            let sure = undone(&error);
+            let error = RegistryError::from(error);
+            if !sure {
+                self.stop(&error);
             }
-        }
+            error
+        })
     }
 
     async fn commit(&mut self, group: Vec<Prepared>) {
@@ -178,12 +201,13 @@ impl Committer {
         }
         let (count, nothing) = (rows.agents.len(), blocks.is_empty());
         let done = if nothing { Ok(()) } else { self.store(rows, blocks).await };
+        if self.broken.is_none() && !nothing {
+            self.trouble.set(done.as_ref().err().cloned());
+        }
         if let Err(error) = &done {
             tracing::error!(%error, agents = count, "a commit failed");
             self.epoch.fetch_add(1, Ordering::AcqRel);
-            self.trouble.set(Some(error.clone()));
         } else if !nothing {
-            self.trouble.set(None);
             metrics::counter!("darwin_agents_committed_total").increment(count as u64);
             metrics::histogram!("darwin_commit_seconds").record(began.elapsed().as_secs_f64());
         }
@@ -201,32 +225,78 @@ impl Committer {
         mut rows: Group,
         blocks: Vec<crate::provenance::block::Block>,
     ) -> Result<(), RegistryError> {
-        let appended = self.cold.append(blocks).await?;
+        let appended = self.cold.append(blocks).await;
+        let appended = appended.map_err(|error| self.give_up(error))?;
         rows.extent = Some(appended.extent);
-        if let Err(error) = self.warm.write(vec![Change::Agents(rows)]).await {
-            if !undone(&error) {
-                // The rows may be there: their bytes must stay until a new start tells.
+        match self.warm.write(vec![Change::Agents(rows)]).await {
+            Ok(()) => {
+                // Stored and acknowledged, even if this process can't show it yet.
+                if let Err(error) = self.cold.publish().await {
+                    self.stop(&error.into());
+                }
+                Ok(())
+            }
+            Err(error) if undone(&error) => {
+                self.cold.revoke().await.map_err(|error| self.give_up(error))?;
+                Err(error.into())
+            }
+            Err(error) => {
+                // The rows may be there: their bytes must stay until that is known.
                 let error = RegistryError::from(error);
                 self.stop(&error);
-                return Err(error);
+                let recorded = self.recover().await;
+                if recorded.contains(&appended.extent) { Ok(()) } else { Err(error) }
             }
-            self.cold.revoke().await?;
-            return Err(error.into());
         }
-        let published = self.cold.publish().await;
-        if let Err(error) = published {
-            // Stored and acknowledged, but this process can't show it.
-            let error = RegistryError::from(error);
+    }
+
+    /// An error of the cold tier, which may have to be opened anew.
+    fn give_up(&mut self, error: StoreError) -> RegistryError {
+        let reopen = matches!(error, StoreError::Broken(_) | StoreError::Cancelled);
+        let error = RegistryError::from(error);
+        if reopen {
             self.stop(&error);
         }
-        Ok(())
+        error
     }
 
     fn stop(&mut self, error: &RegistryError) {
-        tracing::error!(%error, "the registry stops: nobody knows whether the last commit was made");
-        let why = StoreError::Broken(error.to_string());
-        self.broken = Some(why.into());
-        self.trouble.set(self.broken.clone());
+        tracing::error!(%error, "the registry stands still until it knows what was stored");
+        let error = RegistryError::from(StoreError::Broken(error.to_string()));
+        self.trouble.set(Some(error.clone()));
+        self.broken = Some(Broken { error, again: Instant::now(), backoff: BACKOFF });
+    }
+
+    /// Finds out what was stored, and goes on from there; what warm has recorded, or nothing
+    /// while that can't be told.
+    async fn recover(&mut self) -> Vec<Extent> {
+        match self.settle().await {
+            Ok(recorded) => {
+                tracing::info!("the registry knows what was stored, and goes on");
+                self.trouble.set(None);
+                self.broken = None;
+                recorded
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what was stored is not known yet");
+                if let Some(broken) = &mut self.broken {
+                    broken.again = Instant::now() + broken.backoff.next(rand::random());
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// As at a start: warm tells what was recorded, and cold keeps that and nothing else. First
+    /// comes a write of its own, so that what is read then can't change any more.
+    async fn settle(&self) -> Result<Vec<Extent>, StoreError> {
+        self.warm.write(vec![Change::Settle]).await?;
+        let opened = self.warm.rows().open([0; 16], 0).await?;
+        let found = self.cold.recover(opened.store, opened.extents.clone()).await?;
+        for fault in &found.faults {
+            tracing::error!(%fault, "the store is damaged");
+        }
+        Ok(opened.extents)
     }
 }
 

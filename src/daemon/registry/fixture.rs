@@ -35,7 +35,10 @@ pub const IN_MEMORY: Places<'_> =
 pub const RUN: u8 = 9;
 
 pub async fn open(dir: &Path, places: &Places<'_>) -> Result<Registry, RegistryError> {
-    let stores = Stores::open(dir, places)?;
+    open_over(dir, Stores::open(dir, places)?).await
+}
+
+pub async fn open_over(dir: &Path, stores: Stores) -> Result<Registry, RegistryError> {
     let settings = Settings { group: 16, flush: Duration::from_millis(1), queue: 1024 };
     let clock = Clock::Set(Arc::new(AtomicU64::new(1_700_000_000_000)));
     Registry::open(stores, &dir.join("keys"), settings, clock).await

@@ -23,6 +23,8 @@ mod fixture;
 #[cfg(test)]
 mod test_writing;
 #[cfg(test)]
+mod test_unknown;
+#[cfg(test)]
 mod test_append;
 #[cfg(test)]
 mod test_reading;

@@ -75,7 +75,9 @@ pub enum StoreError {
         what: String,
     },
     /// The store failed before and must be opened anew.
-    #[error("the store stopped after an error ({0}); start the daemon again to recover")]
+    #[error(
+        "the store stands still after an error ({0}); it goes on by itself when it can, or when the daemon starts again"
+    )]
     Broken(String),
     /// A task of the store was cancelled or panicked.
     #[error("a task of the store did not end; start the daemon again to recover")]

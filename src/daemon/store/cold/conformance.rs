@@ -70,6 +70,27 @@ async fn what_is_revoked_is_never_seen() {
 }
 
 #[tokio::test]
+async fn recovered_again_it_shows_what_was_recorded_and_nothing_else() {
+    each(async |cold| {
+        let blocks: Vec<_> = (0..3).map(|seed| block(seed, 900)).collect();
+        let known = cold.append(vec![blocks[0].clone()]).await.unwrap().extent;
+        cold.publish().await.unwrap();
+        cold.append(vec![blocks[1].clone()]).await.unwrap();
+        let found = cold.recover(STORE, vec![known]).await.unwrap();
+        assert!(found.cut > 900 && found.faults.is_empty(), "{found:?}");
+        let known = cold.append(vec![blocks[2].clone()]).await.unwrap().extent;
+        let found = cold.recover(STORE, vec![known]).await.unwrap();
+        assert_eq!((found.cut, found.faults.len()), (0, 0));
+        for (at, there) in [(0, true), (1, false), (2, true)] {
+            assert_eq!(cold.get(blocks[at].cid).await.unwrap().is_some(), there, "{at}");
+        }
+        put(&cold, std::slice::from_ref(&blocks[1])).await;
+        assert!(cold.get(blocks[1].cid).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn answers_come_in_the_order_asked_for_whatever_the_hint() {
     each(async |cold| {
         let blocks: Vec<_> = (0..40).map(|seed| block(seed, 300)).collect();
@@ -137,8 +158,9 @@ enum Step {
     Put(Vec<(u64, usize)>),
     /// Append these blocks and revoke.
     Revoke(Vec<(u64, usize)>),
-    /// Append these blocks; stop before or after their extent is recorded; open again.
-    Crash(Vec<(u64, usize)>, bool),
+    /// Append these blocks; stop before or after their extent is recorded; recover, in the same
+    /// process or in another.
+    Crash(Vec<(u64, usize)>, bool, bool),
     /// Look for a block.
     Get(u64, usize),
 }
@@ -149,7 +171,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => blocks().prop_map(Step::Put),
         1 => blocks().prop_map(Step::Revoke),
-        1 => (blocks(), any::<bool>()).prop_map(|(blocks, recorded)| Step::Crash(blocks, recorded)),
+        1 => (blocks(), any::<bool>(), any::<bool>())
+            .prop_map(|(blocks, recorded, anew)| Step::Crash(blocks, recorded, anew)),
         5 => which().prop_map(|(seed, size)| Step::Get(seed, size)),
     ]
 }
@@ -186,14 +209,16 @@ async fn sequence(steps: Vec<Step>) {
                 disk.append(make(&blocks)).await.unwrap();
                 disk.revoke().await.unwrap();
             }
-            Step::Crash(blocks, acknowledged) => {
+            Step::Crash(blocks, acknowledged, anew) => {
                 let appended = disk.append(make(&blocks)).await.unwrap();
                 if acknowledged {
                     recorded.note(appended.extent);
                     memory.append(make(&blocks)).await.unwrap();
                     memory.publish().await.unwrap();
                 }
-                disk = FileCold::new(dir.path(), LIMIT).unwrap();
+                if anew {
+                    disk = FileCold::new(dir.path(), LIMIT).unwrap();
+                }
                 let found = disk.recover(STORE, recorded.0.clone()).await.unwrap();
                 assert_eq!(found.faults, []);
             }

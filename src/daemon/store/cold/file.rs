@@ -167,8 +167,9 @@ impl Shared {
 
     fn recover(&self, store: [u8; 16], recorded: &[Extent]) -> Result<Recovered, StoreError> {
         self.folder.belong_to(store);
-        let mut writer = self.writer();
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.writer();
+        // Readers see what they saw until all is known.
+        let (mut writer, mut view) = (Writer::default(), View::default());
         let mut found = Recovered::default();
         let last = recorded.iter().map(|extent| extent.segment).max().unwrap_or(0);
         for extent in recorded {
@@ -211,6 +212,8 @@ impl Shared {
         found.faults.extend(names.map(foreign));
         self.folder.sync_dir()?;
         writer.next = highest + 1;
+        *place = writer;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         Ok(found)
     }
 

@@ -28,6 +28,19 @@ struct State {
     length: u64,
 }
 
+fn size(blocks: &[Block]) -> u64 {
+    blocks.iter().map(|block| block.bytes.len() as u64).sum()
+}
+
+impl State {
+    fn publish(&mut self) {
+        for block in std::mem::take(&mut self.pending) {
+            self.length += block.bytes.len() as u64;
+            self.published.insert(block.cid, block.bytes);
+        }
+    }
+}
+
 impl MemoryCold {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -36,23 +49,25 @@ impl MemoryCold {
 
 #[async_trait]
 impl ColdBackend for MemoryCold {
-    async fn recover(&self, _: [u8; 16], _: Vec<Extent>) -> Result<Recovered, StoreError> {
-        Ok(Recovered::default())
+    async fn recover(&self, _: [u8; 16], recorded: Vec<Extent>) -> Result<Recovered, StoreError> {
+        let mut state = self.state();
+        let reached = state.length + size(&state.pending);
+        if recorded.iter().any(|extent| extent.length >= reached) {
+            state.publish();
+        }
+        let cut = size(&std::mem::take(&mut state.pending));
+        Ok(Recovered { cut, faults: Vec::new() })
     }
 
     async fn append(&self, blocks: Vec<Block>) -> Result<Appended, StoreError> {
         let mut state = self.state();
-        let bytes = blocks.iter().map(|block| block.bytes.len() as u64).sum();
+        let bytes = size(&blocks);
         state.pending = blocks;
         Ok(Appended { extent: Extent { segment: 1, length: state.length + bytes }, bytes })
     }
 
     async fn publish(&self) -> Result<(), StoreError> {
-        let mut state = self.state();
-        for block in std::mem::take(&mut state.pending) {
-            state.length += block.bytes.len() as u64;
-            state.published.insert(block.cid, block.bytes);
-        }
+        self.state().publish();
         Ok(())
     }
 

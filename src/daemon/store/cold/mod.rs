@@ -76,8 +76,9 @@ pub struct Wanted {
 /// What a back end of the cold tier does. Appends come from one writer, one at a time.
 #[async_trait]
 pub trait ColdBackend: Send + Sync {
-    /// Makes what is stored agree with the recorded extents: cuts what lies beyond them, names
-    /// whatever else differs. To be called once, before anything else.
+    /// Makes what is stored agree with the recorded extents: cuts what lies beyond them, shows
+    /// what lies within, names whatever else differs. To be called before anything else, and
+    /// again when nobody knows what became of the last append.
     async fn recover(
         &self,
         store: [u8; 16],

@@ -259,6 +259,9 @@ pub enum Change {
     Checkpoint(RunId, u64, Bytes),
     /// Notes a public signing key with its fingerprint and the time of its first use.
     SigningKey([u8; 32], [u8; 32], u64),
+    /// Changes nothing. Once it is durable, a write that failed before it with an outcome that
+    /// nobody knows is there for good, or gone for good.
+    Settle,
     /// Inserts agents, parents before children, continues journals, and records the extent that
     /// holds their entries.
     Agents(Group),

@@ -133,6 +133,7 @@ impl WarmBackend for SqliteWarm {
     async fn open(&self, store: [u8; 16], now_ms: u64) -> Result<Opened, StoreError> {
         self.writing(move |writer| {
             let sql = |error| StoreError::sql("opening the database", error);
+            writer.operators = Operators::default();
             connection::migrate(&mut writer.connection, now_ms)?;
             let open = &writer.connection;
             Ok(Opened {

@@ -121,3 +121,14 @@ async fn a_destroyed_key_is_in_no_file() {
     assert_eq!(warm.session_key(id).await.unwrap(), None);
     assert_eq!(files_with_key(), 0);
 }
+
+#[tokio::test]
+async fn to_settle_is_to_write_although_nothing_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let warm = make(&dir.path().join("warm.db")).await;
+    let log = || fs::read(dir.path().join("warm.db-wal")).unwrap();
+    let before = log();
+    warm.write(vec![Change::Settle]).await.unwrap();
+    assert_ne!(log(), before, "the log must have been written");
+    assert_eq!(warm.open([1; 16], 2).await.unwrap().extents, []);
+}

@@ -97,6 +97,12 @@ fn one(open: &Connection, operators: &mut Operators, change: &Change) -> Result<
                        ON CONFLICT (id) DO NOTHING";
             open.execute(sql, params![id, public, int(*from_ms)]).map(drop)
         }
+        // What changes nothing is not written, so this takes back what it has written. It takes
+        // the place in the log where a commit that failed may have left its pages.
+        Change::Settle => open.execute_batch(
+            "INSERT INTO segment (number, length) VALUES (-1, 0);
+             DELETE FROM segment WHERE number = -1;",
+        ),
         Change::Agents(group) => agents(open, operators, group),
     }
 }
