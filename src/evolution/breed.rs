@@ -15,7 +15,7 @@ use super::{
     literal,
     numeric::{self, Cross, Donors},
     plan::{Plan, name},
-    population::{Child, Member},
+    population::{Made, Member},
     recombine,
     select::Picker,
     setup::{Proposal, Setup},
@@ -84,7 +84,7 @@ impl Breeder {
         slot: Slot,
         parents: Parents,
         target: impl FnOnce(&mut Draw) -> usize,
-    ) -> (Child, Proposal) {
+    ) -> Made {
         let mut draw = self.source.at(slot);
         if slot == Slot::default() {
             return self.initial(slot);
@@ -121,7 +121,7 @@ impl Breeder {
 
     /// The distribution that CMA-ES starts with, if that makes the children.
     pub fn cloud(&self) -> Option<Covariance> {
-        let start = self.initial(Slot::default()).0.genome.params;
+        let start = self.initial(Slot::default()).proposal.genome.params;
         let (axes, population) = (&self.plan.axes, self.plan.population);
         self.plan.cma.map(|sigma| Covariance::new(axes, &start, sigma, population))
     }
@@ -133,13 +133,7 @@ impl Breeder {
 
     /// A child from the distribution. Its parents are those of the last generation that weigh
     /// most in the mean.
-    fn drawn(
-        &mut self,
-        slot: Slot,
-        cloud: &Covariance,
-        parents: Parents,
-        draw: &mut Draw,
-    ) -> (Child, Proposal) {
+    fn drawn(&mut self, slot: Slot, cloud: &Covariance, parents: Parents, draw: &mut Draw) -> Made {
         cloud.child(&self.plan.axes, draw, &mut self.values);
         let mut genome = self.initial.clone();
         genome.params = Arc::from(self.values.as_slice());
@@ -149,7 +143,7 @@ impl Breeder {
     }
 
     /// The agent that the run starts from.
-    fn initial(&self, slot: Slot) -> (Child, Proposal) {
+    fn initial(&self, slot: Slot) -> Made {
         let mut genome = self.initial.clone();
         if genome.params.is_empty() && !self.space.params.is_empty() {
             let mut draw = self.source.at(slot);
@@ -165,7 +159,7 @@ impl Breeder {
 
     /// An agent without parents: the initial one with parameters drawn at random, and with
     /// its text changed by whatever operator is drawn that needs no second parent.
-    fn founder(&self, slot: Slot, best: Option<f64>, draw: &mut Draw) -> (Child, Proposal) {
+    fn founder(&self, slot: Slot, best: Option<f64>, draw: &mut Draw) -> Made {
         let mut genome = self.initial.clone();
         let mut operators = vec!["initial"];
         if !self.plan.axes.is_empty() {
@@ -204,12 +198,10 @@ impl Breeder {
         target: usize,
         (f, cr, best): (Option<f64>, f64, bool),
         draw: &mut Draw,
-    ) -> (Child, Proposal) {
+    ) -> Made {
         let ranked = parents.picker.ranked();
         if ranked.len() < 4 {
-            let (mut child, proposal) = self.founder(slot, parents.best, draw);
-            child.rival = Some(target);
-            return (child, proposal);
+            return Made { rival: Some(target), ..self.founder(slot, parents.best, draw) };
         }
         let scored = parents.members.get(target).is_some_and(Member::scored);
         let first = if scored { target } else { ranked[draw.below(ranked.len())] };
@@ -314,16 +306,10 @@ fn founded(
     genome: Genome,
     operators: Vec<&'static str>,
     best_before: Option<f64>,
-) -> (Child, Proposal) {
-    let proposal = Proposal {
-        slot,
-        genome: genome.clone(),
-        parents: Vec::new(),
-        operators,
-        parent_fitness: None,
-        best_before,
-    };
-    (Child { genome, rival: None }, proposal)
+) -> Made {
+    let (parents, parent_fitness) = (Vec::new(), None);
+    let proposal = Proposal { slot, genome, parents, operators, parent_fitness, best_before };
+    Made { proposal, rival: None }
 }
 
 fn finish(
@@ -333,7 +319,7 @@ fn finish(
     operators: Vec<&'static str>,
     parents: Parents,
     rival: Option<usize>,
-) -> (Child, Proposal) {
+) -> Made {
     let of = |at: &usize| &parents.members[*at];
     let best = chosen.iter().map(|at| of(at).fitness).fold(f64::NEG_INFINITY, f64::max);
     let mut slots = Vec::with_capacity(chosen.len());
@@ -344,11 +330,11 @@ fn finish(
     }
     let proposal = Proposal {
         slot,
-        genome: genome.clone(),
+        genome,
         parents: slots,
         operators,
         parent_fitness: best.is_finite().then_some(best),
         best_before: parents.best,
     };
-    (Child { genome, rival }, proposal)
+    Made { proposal, rival }
 }

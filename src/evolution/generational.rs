@@ -1,12 +1,12 @@
 //! A generation at a time: the same genomes whatever the number of workers and the order of
 //! the answers.
 
-use crate::domain::id::Slot;
+use crate::domain::{genome::Genome, id::Slot};
 
 use super::{
     breed::{Breeder, Parents},
     covariance::{Covariance, Judged},
-    population::{Child, Member, comparable},
+    population::{Made, Member, comparable},
     progress::Progress,
     select::Picker,
     setup::Proposal,
@@ -17,8 +17,8 @@ use super::{
 pub(super) struct Generational {
     pub members: Vec<Member>,
     pub generation: u64,
-    /// By index; the fitness once told.
-    pub children: Vec<Option<(Child, Option<f64>)>>,
+    /// By index.
+    children: Vec<Option<Child>>,
     picker: Picker,
     /// The distribution that CMA-ES draws this generation from.
     pub cloud: Option<Covariance>,
@@ -27,6 +27,16 @@ pub(super) struct Generational {
     /// The next index to hand out.
     next: usize,
     told: usize,
+}
+
+/// A child that was asked for.
+#[derive(Debug, Clone)]
+struct Child {
+    genome: Genome,
+    /// The position of the member that it competes with.
+    rival: Option<usize>,
+    /// Once told.
+    fitness: Option<f64>,
 }
 
 impl Generational {
@@ -72,7 +82,7 @@ impl Generational {
     /// The answers that came for the generation at work.
     pub fn answers(&self) -> impl Iterator<Item = (usize, f64)> {
         let entries = self.children.iter().enumerate();
-        entries.filter_map(|(index, entry)| Some((index, entry.as_ref()?.1?)))
+        entries.filter_map(|(index, entry)| Some((index, entry.as_ref()?.fitness?)))
     }
 
     /// Takes up a stored state: the members and the answers already counted in `progress`.
@@ -88,8 +98,8 @@ impl Generational {
         self.open(breeder);
         for (index, fitness) in answers {
             self.make(*index, breeder, progress);
-            if let Some((_, answer)) = &mut self.children[*index] {
-                *answer = Some(*fitness);
+            if let Some(child) = &mut self.children[*index] {
+                child.fitness = Some(*fitness);
                 self.told += 1;
             }
         }
@@ -123,8 +133,9 @@ impl Generational {
         // The places after the elite, in order.
         let target = (index + breeder.plan.population - self.children.len())
             .min(self.members.len().saturating_sub(1));
-        let (child, proposal) = breeder.child(slot, parents, |_| target);
-        self.children[index] = Some((child, None));
+        let Made { proposal, rival } = breeder.child(slot, parents, |_| target);
+        let genome = proposal.genome.clone();
+        self.children[index] = Some(Child { genome, rival, fitness: None });
         progress.asked += 1;
         proposal
     }
@@ -145,12 +156,10 @@ impl Generational {
         if self.children[index].is_none() {
             self.make(index, breeder, progress);
         }
-        let Some((child, answer)) = self.children[index].as_mut().filter(|made| made.1.is_none())
-        else {
-            return;
-        };
+        let unanswered = |child: &&mut Child| child.fitness.is_none();
+        let Some(child) = self.children[index].as_mut().filter(unanswered) else { return };
         let fitness = comparable(fitness);
-        *answer = Some(fitness);
+        child.fitness = Some(fitness);
         progress.told(slot, fitness, &child.genome);
         self.told += 1;
         if self.told == self.children.len() {
@@ -169,16 +178,16 @@ impl Generational {
         let offset = breeder.plan.population - self.children.len();
         let population = breeder.plan.population as u64;
         for (index, entry) in std::mem::take(&mut self.children).into_iter().enumerate() {
-            let Some((child, Some(fitness))) = entry else { continue };
+            let Some(Child { genome, rival, fitness: Some(fitness) }) = entry else { continue };
             let index32 = u32::try_from(index).unwrap_or(u32::MAX);
             let slot = Slot { generation: self.generation, index: index32 };
             let joined = self.generation.saturating_mul(population) + index as u64;
-            let member = Member { slot, genome: child.genome, fitness, joined };
+            let member = Member { slot, genome, fitness, joined };
             match self.members.get_mut(offset + index) {
                 None => self.members.push(member),
                 Some(old) => {
                     let wins =
-                        member.scored() && (child.rival.is_none() || member.fitness >= old.fitness);
+                        member.scored() && (rival.is_none() || member.fitness >= old.fitness);
                     if wins || self.cloud.is_some() {
                         *old = member;
                     }

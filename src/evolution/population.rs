@@ -2,6 +2,8 @@
 
 use crate::domain::{genome::Genome, id::Slot};
 
+use super::setup::Proposal;
+
 /// Below every score: the fitness of an agent that has none.
 pub(super) const UNSCORED: f64 = f64::NEG_INFINITY;
 
@@ -15,10 +17,10 @@ pub(super) struct Member {
     pub joined: u64,
 }
 
-/// A child that was asked for, until it has joined or failed to.
+/// A child as it is made.
 #[derive(Debug, Clone)]
-pub(super) struct Child {
-    pub genome: Genome,
+pub(super) struct Made {
+    pub proposal: Proposal,
     /// The position of the member that it competes with.
     pub rival: Option<usize>,
 }

@@ -1,10 +1,12 @@
 //! The choice of parents.
 
+use std::cmp::Ordering;
+
 use crate::domain::spec::Selection;
 
 use super::{draw::Draw, population::Member};
 
-/// Chooses parents from a population; to be refreshed whenever that changes.
+/// Chooses parents from a population; to be told whenever that changes.
 #[derive(Debug, Clone)]
 pub(super) struct Picker {
     selection: Selection,
@@ -20,14 +22,30 @@ impl Picker {
     }
 
     /// Takes notice of a population.
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2⁵³")]
     pub fn refresh(&mut self, members: &[Member]) {
         self.ranked.clear();
         self.ranked.extend((0..members.len()).filter(|at| members[*at].scored()));
-        self.ranked.sort_unstable_by(|a, b| {
-            let (a, b) = (&members[*a], &members[*b]);
-            b.fitness.total_cmp(&a.fitness).then(b.joined.cmp(&a.joined))
-        });
+        self.ranked.sort_unstable_by(|a, b| order(&members[*a], &members[*b]));
+        self.weigh(members);
+    }
+
+    /// Forgets the member at `at`, which is about to be replaced.
+    pub fn remove(&mut self, at: usize) {
+        if let Some(place) = self.ranked.iter().position(|other| *other == at) {
+            self.ranked.remove(place);
+        }
+    }
+
+    /// Takes notice of a scored member that has come; [`Self::weigh`] must follow before the
+    /// next choice.
+    pub fn insert(&mut self, members: &[Member], at: usize) {
+        let before = |other: &usize| order(&members[*other], &members[at]).is_lt();
+        self.ranked.insert(self.ranked.partition_point(before), at);
+    }
+
+    /// Shares out the chances of those in the ranking.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2⁵³")]
+    pub fn weigh(&mut self, members: &[Member]) {
         self.sums.clear();
         let count = self.ranked.len() as f64;
         let mut sum = 0.0;
@@ -87,6 +105,11 @@ impl Picker {
         let own = self.ranked.iter().position(|at| *at == first)?;
         Some(self.ranked[if place >= own { place + 1 } else { place }])
     }
+}
+
+/// Best first; of equals the youngest.
+fn order(a: &Member, b: &Member) -> Ordering {
+    b.fitness.total_cmp(&a.fitness).then(b.joined.cmp(&a.joined))
 }
 
 #[cfg(test)]
@@ -173,6 +196,24 @@ mod tests {
         follows(&counts(Selection::Roulette, &equal), &[0.25; 4]);
         let extreme = members(&[f64::MAX, f64::MIN, 0.0]);
         follows(&counts(Selection::Roulette, &extreme), &[2.0 / 3.0, 0.0, 1.0 / 3.0]);
+    }
+
+    #[test]
+    fn a_ranking_that_is_kept_is_the_one_that_is_made_anew() {
+        let mut draw = Source::new(6).at(Slot::default());
+        let mut members = members(&[2.0, 1.0, 2.0, 0.0, 1.0, 3.0, 2.0]);
+        let mut kept = Picker::new(Selection::Roulette);
+        kept.refresh(&members);
+        for joined in 7..500 {
+            let at = draw.below(members.len());
+            kept.remove(at);
+            (members[at].fitness, members[at].joined) = (draw.below(4) as f64, joined);
+            kept.insert(&members, at);
+            kept.weigh(&members);
+            let mut anew = Picker::new(Selection::Roulette);
+            anew.refresh(&members);
+            assert_eq!((&kept.ranked, &kept.sums), (&anew.ranked, &anew.sums));
+        }
     }
 
     #[test]

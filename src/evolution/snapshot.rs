@@ -16,14 +16,14 @@ use super::{
     covariance,
     error::EngineError,
     plan,
-    population::{Child, Member, comparable},
+    population::{Made, Member, comparable},
     progress::Progress,
     setup::{Best, Proposal},
     state::State,
 };
 
 /// Raised whenever a restored engine would go on differently from one that wrote it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -73,7 +73,6 @@ enum StoredState {
 
 #[derive(Serialize, Deserialize)]
 struct StoredPending {
-    number: u64,
     rival: Option<u64>,
     slot: Slot,
     genome: StoredGenome,
@@ -155,11 +154,7 @@ pub(super) fn write(
         State::Steady(state) => StoredState::Steady {
             next: state.next,
             joined: state.joined,
-            pending: state
-                .pending
-                .iter()
-                .map(|(number, made)| pending(*number, made, &mut writer))
-                .collect(),
+            pending: state.pending.iter().map(|made| pending(made, &mut writer)).collect(),
         },
     };
     let stored = Stored {
@@ -179,13 +174,12 @@ pub(super) fn write(
     serde_ipld_dagcbor::to_vec(&stored).map_err(|error| EngineError::Damaged(error.to_string()))
 }
 
-fn pending(number: u64, made: &(Child, Proposal), writer: &mut Writer) -> StoredPending {
-    let (child, proposal) = made;
+fn pending(made: &Made, writer: &mut Writer) -> StoredPending {
+    let Made { proposal, rival } = made;
     StoredPending {
-        number,
-        rival: child.rival.map(|rival| rival as u64),
+        rival: rival.map(|rival| rival as u64),
         slot: proposal.slot,
-        genome: writer.genome(&child.genome),
+        genome: writer.genome(&proposal.genome),
         parents: proposal.parents.clone(),
         operators: proposal.operators.iter().map(|name| (*name).to_owned()).collect(),
         parent_fitness: proposal.parent_fitness,
@@ -254,23 +248,18 @@ impl<'a> Reader<'a> {
         stored.iter().map(member).collect()
     }
 
-    fn pending(
-        &self,
-        stored: &StoredPending,
-        members: usize,
-    ) -> Result<(u64, (Child, Proposal)), EngineError> {
-        let genome = self.genome(&stored.genome)?;
+    fn pending(&self, stored: &StoredPending, members: usize) -> Result<Made, EngineError> {
         let rival = stored.rival.map(|rival| place(rival, members.max(1), "a rival is missing"));
         let operator = |name: &String| plan::named(name).ok_or_else(|| damaged("unknown operator"));
         let proposal = Proposal {
             slot: stored.slot,
-            genome: genome.clone(),
+            genome: self.genome(&stored.genome)?,
             parents: stored.parents.clone(),
             operators: stored.operators.iter().map(operator).collect::<Result<_, _>>()?,
             parent_fitness: stored.parent_fitness,
             best_before: stored.best_before,
         };
-        Ok((stored.number, (Child { genome, rival: rival.transpose()? }, proposal)))
+        Ok(Made { proposal, rival: rival.transpose()? })
     }
 }
 
@@ -342,11 +331,15 @@ pub(super) fn read(
             state.resume(generation, members, &answers, breeder, progress);
         }
         (State::Steady(state), StoredState::Steady { next, joined, pending }) => {
+            if !members.iter().all(Member::scored) {
+                return Err(damaged("a member has no score"));
+            }
+            if !pending.is_sorted_by(|a, b| a.slot < b.slot) {
+                return Err(damaged("agents at work are out of order"));
+            }
             let count = members.len();
             let pending = pending.iter().map(|stored| reader.pending(stored, count));
-            state.pending = pending.collect::<Result<_, _>>()?;
-            state.again = state.pending.keys().rev().copied().collect();
-            (state.members, state.next, state.joined) = (members, next, joined);
+            state.resume(members, (next, joined), pending.collect::<Result<_, _>>()?);
             progress.asked = stored.told + state.pending.len() as u64;
         }
         _ => return Err(EngineError::Foreign("mode")),

@@ -1,12 +1,12 @@
 //! Steady state: a child whenever a worker is free. The order of the answers matters.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use crate::domain::{genome::Genome, id::Slot};
 
 use super::{
     breed::{Breeder, Parents},
-    population::{Child, Member, comparable},
+    population::{Made, Member, comparable},
     progress::Progress,
     select::Picker,
     setup::Proposal,
@@ -20,10 +20,10 @@ pub(super) struct Steady {
     pub next: u64,
     /// How many members ever joined.
     pub joined: u64,
-    /// Handed out and not yet answered, by number.
-    pub pending: BTreeMap<u64, (Child, Proposal)>,
-    /// Of these, the ones to hand out again after a restart.
-    pub again: Vec<u64>,
+    /// Handed out and not yet answered, in the order of their slots.
+    pub pending: VecDeque<Made>,
+    /// Of these, the ones to hand out again after a restart, the last first.
+    again: Vec<Slot>,
     picker: Picker,
     stale: bool,
 }
@@ -34,7 +34,7 @@ impl Steady {
             members: Vec::new(),
             next: 0,
             joined: 0,
-            pending: BTreeMap::new(),
+            pending: VecDeque::new(),
             again: Vec::new(),
             picker,
             stale: true,
@@ -49,15 +49,15 @@ impl Steady {
     ) -> Vec<Proposal> {
         let mut proposals = Vec::with_capacity(max.min(breeder.plan.population));
         while proposals.len() < max && progress.reason.is_none() {
-            if let Some(number) = self.again.pop() {
-                proposals.extend(self.pending.get(&number).map(|(_, proposal)| proposal.clone()));
+            if let Some(place) = self.again.pop().and_then(|slot| self.find(slot)) {
+                proposals.push(self.pending[place].proposal.clone());
                 continue;
             }
             if !progress.may_ask() || !self.ready(breeder) {
                 break;
             }
             if self.stale {
-                self.picker.refresh(&self.members);
+                self.picker.weigh(&self.members);
                 self.stale = false;
             }
             let slot = slot(self.next, breeder);
@@ -69,8 +69,8 @@ impl Steady {
             };
             let count = self.members.len().max(1);
             let made = breeder.child(slot, parents, |draw| draw.below(count));
-            proposals.push(made.1.clone());
-            self.pending.insert(self.next, made);
+            proposals.push(made.proposal.clone());
+            self.pending.push_back(made);
             self.next += 1;
             progress.asked += 1;
         }
@@ -85,6 +85,11 @@ impl Steady {
             || self.pending.is_empty()
     }
 
+    /// The place of a slot among those that wait for an answer.
+    fn find(&self, slot: Slot) -> Option<usize> {
+        self.pending.binary_search_by_key(&slot, |made| made.proposal.slot).ok()
+    }
+
     pub fn tell(
         &mut self,
         told: Slot,
@@ -92,16 +97,10 @@ impl Steady {
         breeder: &mut Breeder,
         progress: &mut Progress,
     ) {
-        let population = breeder.plan.population as u64;
-        let number = told.generation.saturating_mul(population).saturating_add(told.index.into());
-        if slot(number, breeder) != told {
-            return;
-        }
-        let Some((child, _)) = self.pending.remove(&number) else {
-            return;
-        };
-        self.again.retain(|again| *again != number);
-        self.fold(told, child, fitness, breeder, progress);
+        let made = self.find(told).and_then(|place| self.pending.remove(place));
+        let Some(Made { proposal, rival }) = made else { return };
+        self.again.retain(|again| *again != told);
+        self.fold(told, proposal.genome, rival, fitness, breeder, progress);
     }
 
     /// Takes in an agent that this run made and evaluated before, and that the engine was
@@ -114,48 +113,37 @@ impl Steady {
         breeder: &mut Breeder,
         progress: &mut Progress,
     ) {
-        let population = breeder.plan.population as u64;
-        let number = known.generation.saturating_mul(population).saturating_add(known.index.into());
-        if self.pending.contains_key(&number) {
+        if self.find(known).is_some() {
             return self.tell(known, fitness, breeder, progress);
         }
+        let population = breeder.plan.population as u64;
+        let number = known.generation.saturating_mul(population).saturating_add(known.index.into());
         if slot(number, breeder) != known || number < self.next {
             return;
         }
         // What was handed out before it, and is not known, was lost: its slots stay empty.
         progress.asked += 1;
         self.next = number + 1;
-        let worst = || {
-            let by = |at: &usize| self.members[*at].fitness;
-            (0..self.members.len()).min_by(|a, b| by(a).total_cmp(&by(b)))
-        };
-        let rival = if breeder.plan.rivals { worst() } else { None };
-        self.fold(known, Child { genome, rival }, fitness, breeder, progress);
+        let worst = self.picker.ranked().last().copied();
+        let rival = worst.filter(|_| breeder.plan.rivals);
+        self.fold(known, genome, rival, fitness, breeder, progress);
     }
 
     fn fold(
         &mut self,
         slot: Slot,
-        child: Child,
+        genome: Genome,
+        rival: Option<usize>,
         fitness: Option<f64>,
         breeder: &Breeder,
         progress: &mut Progress,
     ) {
         let fitness = comparable(fitness);
-        progress.told(slot, fitness, &child.genome);
-        let member = Member { slot, genome: child.genome, fitness, joined: self.joined };
+        progress.told(slot, fitness, &genome);
+        let member = Member { slot, genome, fitness, joined: self.joined };
         if member.scored() {
             self.joined += 1;
-            self.stale = true;
-            if self.members.len() < breeder.plan.population {
-                self.members.push(member);
-            } else {
-                let place = child.rival.unwrap_or_else(|| self.oldest(breeder.plan.elite));
-                let old = &mut self.members[place];
-                if child.rival.is_none() || member.fitness >= old.fitness {
-                    *old = member;
-                }
-            }
+            self.join(member, rival, breeder);
         }
         if progress.told.is_multiple_of(breeder.plan.population as u64) {
             progress.turn();
@@ -163,18 +151,41 @@ impl Steady {
         progress.judge();
     }
 
+    /// Lets a member in: while there is room, or for its rival if that is no better, or for the
+    /// oldest.
+    fn join(&mut self, member: Member, rival: Option<usize>, breeder: &Breeder) {
+        let mut place = self.members.len();
+        if place < breeder.plan.population {
+            self.members.push(member);
+        } else {
+            place = rival.unwrap_or_else(|| self.oldest(breeder.plan.elite));
+            if rival.is_some() && member.fitness < self.members[place].fitness {
+                return;
+            }
+            self.picker.remove(place);
+            self.members[place] = member;
+        }
+        self.picker.insert(&self.members, place);
+        self.stale = true;
+    }
+
     /// The oldest member outside the elite: as in a generational search, all but the elite
     /// make room (E. Real et al., "Regularized evolution", AAAI 2019).
     fn oldest(&self, elite: usize) -> usize {
-        let mut places: Vec<_> = (0..self.members.len()).collect();
-        if elite > 0 && elite < places.len() {
-            places.select_nth_unstable_by(elite - 1, |a, b| {
-                let (a, b) = (&self.members[*a], &self.members[*b]);
-                b.fitness.total_cmp(&a.fitness).then(b.joined.cmp(&a.joined))
-            });
-            places.drain(..elite);
-        }
-        places.into_iter().min_by_key(|at| self.members[*at].joined).unwrap_or(0)
+        let others = self.picker.ranked().iter().skip(elite);
+        others.copied().min_by_key(|at| self.members[*at].joined).unwrap_or(0)
+    }
+
+    /// Takes up a stored state.
+    pub fn resume(
+        &mut self,
+        members: Vec<Member>,
+        (next, joined): (u64, u64),
+        pending: VecDeque<Made>,
+    ) {
+        self.again = pending.iter().rev().map(|made| made.proposal.slot).collect();
+        (self.members, self.next, self.joined, self.pending) = (members, next, joined, pending);
+        self.picker.refresh(&self.members);
     }
 }
 

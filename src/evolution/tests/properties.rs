@@ -157,8 +157,11 @@ proptest! {
     }
 
     #[test]
-    fn damaged_snapshots_are_refused_or_harmless(seed: u64, flips in proptest::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4)) {
-        let setup = whole(seed, &every_operator(), Mode::Generational);
+    fn damaged_snapshots_are_refused_or_harmless(
+        seed: u64, operators in searches(), mode in modes(),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4),
+    ) {
+        let setup = fitted(seed, &operators, mode);
         let mut engine = Engine::new(setup.clone()).unwrap();
         for _ in 0..3 {
             for proposal in engine.ask(7) {
@@ -172,7 +175,9 @@ proptest! {
         }
         // Not a panic, and not an endless loop.
         if let Ok(mut engine) = Engine::restore(setup, &bytes) {
-            engine.ask(10);
+            for proposal in engine.ask(20) {
+                engine.tell(proposal.slot, arbitrary(&proposal.genome));
+            }
         }
     }
 }
