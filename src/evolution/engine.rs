@@ -62,13 +62,13 @@ impl Engine {
         }
     }
 
-    /// Takes in an agent that this run made and recorded before, and that a restored
-    /// steady-state engine may not know; in the order of slots. For a generational search,
-    /// which makes the same agents again, this is [`Engine::tell`].
+    /// Takes in an agent that this run made and recorded before, with its fitness, and that
+    /// this engine does not know or, of another version, would make otherwise. In the order of
+    /// generations; in steady state, of slots.
     pub fn adopt(&mut self, slot: Slot, genome: Genome, fitness: Option<f64>) {
         let (breeder, progress) = (&mut self.breeder, &mut self.progress);
         match &mut self.state {
-            State::Generational(state) => state.tell(slot, fitness, breeder, progress),
+            State::Generational(state) => state.adopt(slot, genome, fitness, breeder, progress),
             State::Steady(state) => state.adopt(slot, genome, fitness, breeder, progress),
         }
     }

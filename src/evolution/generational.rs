@@ -79,10 +79,12 @@ impl Generational {
         self.next == 0 && self.told == 0
     }
 
-    /// The answers that came for the generation at work.
-    pub fn answers(&self) -> impl Iterator<Item = (usize, f64)> {
-        let entries = self.children.iter().enumerate();
-        entries.filter_map(|(index, entry)| Some((index, entry.as_ref()?.fitness?)))
+    /// The children of the generation at work that were evaluated, each with its index.
+    pub fn answers(&self) -> impl Iterator<Item = (usize, &Genome, f64)> {
+        self.children.iter().enumerate().filter_map(|(index, entry)| {
+            let child = entry.as_ref()?;
+            Some((index, &child.genome, child.fitness?))
+        })
     }
 
     /// Takes up a stored state: the members and the answers already counted in `progress`.
@@ -90,16 +92,16 @@ impl Generational {
         &mut self,
         generation: u64,
         members: Vec<Member>,
-        answers: &[(usize, f64)],
+        answers: Vec<(usize, Genome, f64)>,
         breeder: &mut Breeder,
         progress: &mut Progress,
     ) {
         (self.generation, self.members) = (generation, members);
         self.open(breeder);
-        for (index, fitness) in answers {
-            self.make(*index, breeder, progress);
-            if let Some(child) = &mut self.children[*index] {
-                child.fitness = Some(*fitness);
+        for (index, genome, fitness) in answers {
+            self.make(index, breeder, progress);
+            if let Some(child) = &mut self.children[index] {
+                (child.genome, child.fitness) = (genome, Some(fitness));
                 self.told += 1;
             }
         }
@@ -140,8 +142,39 @@ impl Generational {
         proposal
     }
 
-    /// Takes a result. One that was never asked for, but belongs to this generation, is
-    /// taken too: after a restart results may be known already.
+    /// The child at `slot` if its result is awaited, made if need be: after a restart, results
+    /// of children that were never asked for may be known already.
+    fn awaited(
+        &mut self,
+        slot: Slot,
+        breeder: &mut Breeder,
+        progress: &mut Progress,
+    ) -> Option<&mut Child> {
+        let index = slot.index as usize;
+        if slot.generation != self.generation || index >= self.children.len() {
+            return None;
+        }
+        if self.children[index].is_none() {
+            self.make(index, breeder, progress);
+        }
+        self.children[index].as_mut().filter(|child| child.fitness.is_none())
+    }
+
+    /// As [`Self::tell`], of a child that is recorded with this genome.
+    pub fn adopt(
+        &mut self,
+        slot: Slot,
+        genome: Genome,
+        fitness: Option<f64>,
+        breeder: &mut Breeder,
+        progress: &mut Progress,
+    ) {
+        if let Some(child) = self.awaited(slot, breeder, progress) {
+            child.genome = genome;
+            self.tell(slot, fitness, breeder, progress);
+        }
+    }
+
     pub fn tell(
         &mut self,
         slot: Slot,
@@ -149,15 +182,7 @@ impl Generational {
         breeder: &mut Breeder,
         progress: &mut Progress,
     ) {
-        let index = slot.index as usize;
-        if slot.generation != self.generation || index >= self.children.len() {
-            return;
-        }
-        if self.children[index].is_none() {
-            self.make(index, breeder, progress);
-        }
-        let unanswered = |child: &&mut Child| child.fitness.is_none();
-        let Some(child) = self.children[index].as_mut().filter(unanswered) else { return };
+        let Some(child) = self.awaited(slot, breeder, progress) else { return };
         let fitness = comparable(fitness);
         child.fitness = Some(fitness);
         progress.told(slot, fitness, &child.genome);

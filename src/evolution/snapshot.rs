@@ -61,7 +61,7 @@ enum StoredState {
     Generational {
         generation: u64,
         best_before: Option<f64>,
-        answers: Vec<(u64, Option<f64>)>,
+        answers: Vec<(u64, StoredGenome, Option<f64>)>,
         cloud: Option<covariance::State>,
     },
     Steady {
@@ -148,7 +148,10 @@ pub(super) fn write(
         State::Generational(state) => StoredState::Generational {
             generation: state.generation,
             best_before: state.best_before,
-            answers: state.answers().map(|(at, fitness)| (at as u64, finite(fitness))).collect(),
+            answers: state
+                .answers()
+                .map(|(at, genome, fitness)| (at as u64, writer.genome(genome), finite(fitness)))
+                .collect(),
             cloud: state.cloud.as_ref().map(|cloud| cloud.state.clone()),
         },
         State::Steady(state) => StoredState::Steady {
@@ -313,8 +316,9 @@ pub(super) fn read(
             }
             state.best_before = best_before;
             let slots = population - if generation == 0 { 0 } else { breeder.plan.elite };
-            let answer = |(at, fitness): &(u64, Option<f64>)| {
-                Ok((place(*at, slots, "an answer has no slot")?, comparable(*fitness)))
+            let answer = |(at, genome, fitness): &(u64, StoredGenome, Option<f64>)| {
+                let at = place(*at, slots, "an answer has no slot")?;
+                Ok((at, reader.genome(genome)?, comparable(*fitness)))
             };
             let answers: Vec<_> = answers.iter().map(answer).collect::<Result<_, EngineError>>()?;
             if !answers.is_sorted_by(|a, b| a.0 < b.0) || answers.len() == slots {
@@ -328,7 +332,7 @@ pub(super) fn read(
                 _ => return Err(EngineError::Foreign("operators")),
             }
             progress.asked = stored.told.saturating_sub(answers.len() as u64);
-            state.resume(generation, members, &answers, breeder, progress);
+            state.resume(generation, members, answers, breeder, progress);
         }
         (State::Steady(state), StoredState::Steady { next, joined, pending }) => {
             if !members.iter().all(Member::scored) {

@@ -37,7 +37,6 @@ use crate::{
         journal::{Evaluated, Judged, Proposed},
         lifecycle::{RunState, Verdict},
         objective::{self, Objective},
-        spec::Mode,
     },
     evolution::{engine::Engine, setup::Proposal},
 };
@@ -54,7 +53,6 @@ pub(super) struct Driver {
     pub run: RunId,
     pub session: SessionId,
     pub seed: u64,
-    pub mode: Mode,
     pub space: Arc<Space>,
     pub objectives: Arc<[Objective]>,
     pub suite: Digest,
@@ -66,6 +64,9 @@ pub(super) struct Driver {
     pub engine: Engine,
     /// Behind this, results are committed that the engine may not know.
     pub after: Cursor,
+    /// Whether it may not make these agents again: in steady state they depend on the order of
+    /// results, and an engine of another version may have made them.
+    pub adopts: bool,
     pub bench: Arc<Bench>,
     pub registry: Registry,
     pub view: watch::Sender<RunView>,
@@ -130,7 +131,7 @@ impl Driver {
 impl Drive {
     async fn work(&mut self) -> Result<End, ManagerError> {
         let d = &mut self.d;
-        let mut replay = Replay::open(&d.registry, d.run, d.after, &mut d.engine, d.mode).await?;
+        let mut replay = Replay::open(&d.registry, d.run, d.after, &mut d.engine, d.adopts).await?;
         if self.d.bench.is_inline() {
             self.work_inline(&mut replay).await
         } else {

@@ -6,6 +6,8 @@ mod replay;
 mod driver;
 mod plan;
 pub mod trial;
+#[cfg(test)]
+mod test_resuming;
 
 use std::{
     collections::HashMap,
@@ -29,6 +31,7 @@ use crate::{
     domain::{
         id::{RunId, SessionId},
         lifecycle::{RunEvent, RunState},
+        spec::Mode,
         suite::Bundle,
     },
     evolution::engine::Engine,
@@ -380,8 +383,19 @@ impl Manager {
         cancel: &CancellationToken,
     ) -> Result<Driver, ManagerError> {
         let id = view.borrow().row.id;
-        let (engine, after) = match self.registry.load_checkpoint(id).await? {
-            Some(saved) => (Engine::restore(plan.setup.clone(), &saved.bytes)?, saved.after),
+        let mut adopts = plan.spec.search.mode == Mode::SteadyState;
+        let saved = self.registry.load_checkpoint(id).await?;
+        let restored = saved.and_then(|saved| {
+            let engine = Engine::restore(plan.setup.clone(), &saved.bytes);
+            // All that it knew is committed: it only makes a restart quicker.
+            let lost = |error: &_| {
+                tracing::warn!(run = %id, %error, "the run is taken up from its first result");
+                adopts = true;
+            };
+            Some((engine.inspect_err(lost).ok()?, saved.after))
+        });
+        let (engine, after) = match restored {
+            Some(restored) => restored,
             None => (Engine::new(plan.setup.clone())?, Cursor::default()),
         };
         // What is committed, whatever a drive before this one had counted.
@@ -394,7 +408,6 @@ impl Manager {
             run: id,
             session: row.session,
             seed: row.seed,
-            mode: plan.spec.search.mode,
             space: Arc::clone(&plan.setup.space),
             objectives: Arc::clone(&plan.objectives),
             suite: plan.suite,
@@ -404,6 +417,7 @@ impl Manager {
             in_flight: self.config.in_flight as u64,
             engine,
             after,
+            adopts,
             bench: Arc::clone(bench),
             registry: self.registry.clone(),
             view: view.clone(),

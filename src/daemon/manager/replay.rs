@@ -6,10 +6,7 @@ use std::collections::HashMap;
 use super::error::ManagerError;
 use crate::{
     daemon::registry::{Registry, model::Cursor},
-    domain::{
-        id::{AgentId, RunId, Slot},
-        spec::Mode,
-    },
+    domain::id::{AgentId, RunId, Slot},
     evolution::engine::Engine,
 };
 
@@ -27,17 +24,17 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Makes ready to replay what was committed behind `after`. A steady-state engine takes
-    /// it up at once, since its proposals depend on the order of results.
+    /// Makes ready to replay what was committed behind `after`. An engine that may not make
+    /// the same agents again adopts them at once.
     pub async fn open(
         registry: &Registry,
         run: RunId,
         after: Cursor,
         engine: &mut Engine,
-        mode: Mode,
+        adopts: bool,
     ) -> Result<Self, ManagerError> {
         let mut replay = Self { run, known: HashMap::new(), next: Some(after), read: 0 };
-        if mode == Mode::SteadyState {
+        if adopts {
             while replay.next.is_some() {
                 replay.page(registry).await?;
                 let mut page: Vec<_> = replay.known.drain().collect();

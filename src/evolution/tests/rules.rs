@@ -430,6 +430,28 @@ fn a_steady_engine_takes_in_what_it_was_restored_without() {
 }
 
 #[test]
+fn what_was_recorded_counts_even_if_this_engine_would_have_made_something_else() {
+    let setup = small(&[Operator::Gaussian { sigma: 1e-9, rate: None }]);
+    let mut other = setup.clone();
+    other.seed = 99;
+    let recorded = Engine::new(other).unwrap().ask(8);
+    let mut engine = Engine::new(setup.clone()).unwrap();
+    for (told, child) in recorded.iter().enumerate() {
+        if told == 5 {
+            engine = Engine::restore(setup.clone(), &engine.snapshot().unwrap()).unwrap();
+        }
+        engine.adopt(child.slot, child.genome.clone(), Some(sphere(&child.genome)));
+    }
+    let fittest = recorded.iter().map(|child| sphere(&child.genome)).fold(f64::MIN, f64::max);
+    assert_eq!(engine.best_fitness(), Some(fittest));
+    for child in engine.ask(7) {
+        assert_eq!(child.slot.generation, 1);
+        let parent = &recorded[child.parents[0].index as usize];
+        assert!((sphere(&child.genome) - sphere(&parent.genome)).abs() < 1e-6, "{child:?}");
+    }
+}
+
+#[test]
 fn cma_es_starts_again_when_nothing_more_is_to_be_gained() {
     let mut setup = small(&[Operator::CmaEs { sigma: 0.2 }]);
     setup.stop.evaluations = Some(16_000);
