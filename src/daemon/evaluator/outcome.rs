@@ -288,7 +288,8 @@ impl<'a> Told<'a> {
                 let Header { kind, text, over, unusable, .. } = header;
                 self.error = Some(StageError { kind, text, over, unusable, trace: body });
             }
-            b'X' => self.unready = Some(header.text),
+            // Once a stage began, the candidate's code may have written it.
+            b'X' if self.started == 0 => self.unready = Some(header.text),
             _ => return None,
         }
         Some(())

@@ -101,6 +101,9 @@ fn a_candidate_that_was_never_started_is_nobodys_fault() {
     let told = record(b'X', r#"{"text": "no room"}"#, b"");
     let answer = Answer::new(Reply { records: told.len(), ..Reply::default() }, &told).unwrap();
     assert_eq!(rules().python(&answer, Hits::default()), Err(Unready("no room".into())));
+    // What its own code says once it runs is not believed.
+    let forged = [record(b'S', r#"{"stage": 1}"#, b""), told].concat();
+    assert_eq!(judge(&forged, Reply::default()).scores.unwrap_err().kind, FailureKind::Crashed);
     let lie = Reply { records: 1, ..Reply::default() };
     assert!(Answer::new(lie, b"").is_none());
 }
@@ -116,11 +119,15 @@ fn artefacts_are_cut_to_what_is_kept() {
 proptest! {
     #[test]
     fn any_bytes_are_survived(told: Vec<u8>, flip in 0usize..200, value: u8) {
-        judge(&told, Reply::default());
         let mut fine =
             [record(b'S', r#"{"stage": 1}"#, b""), record(b'R', RESULT, b"onetw")].concat();
         let at = flip % fine.len();
         fine[at] = value;
-        judge(&fine, Reply::default());
+        for bytes in [told, fine] {
+            let reply = Reply { records: bytes.len(), ..Reply::default() };
+            let answer = Answer::new(reply, &bytes).unwrap();
+            let unready = rules().python(&answer, Hits::default()).is_err();
+            prop_assert!(!unready || bytes.starts_with(b"X"));
+        }
     }
 }
