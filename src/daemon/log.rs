@@ -73,22 +73,34 @@ fn leads_to_stderr(stream: &str) -> bool {
 /// Begins each line with its priority (sd-daemon(3)).
 struct Journald;
 
-impl<'a> MakeWriter<'a> for Journald {
-    type Writer = io::Stderr;
+impl MakeWriter<'_> for Journald {
+    type Writer = Prioritized;
 
-    fn make_writer(&'a self) -> io::Stderr {
-        io::stderr()
+    fn make_writer(&self) -> Prioritized {
+        Prioritized(b"<6>")
     }
 
-    fn make_writer_for(&'a self, line: &Metadata<'_>) -> io::Stderr {
-        let priority: &[u8] = match *line.level() {
+    fn make_writer_for(&self, event: &Metadata<'_>) -> Prioritized {
+        Prioritized(match *event.level() {
             Level::ERROR => b"<3>",
             Level::WARN => b"<4>",
             Level::INFO => b"<6>",
             Level::DEBUG | Level::TRACE => b"<7>",
-        };
-        // A log that can't be written has nowhere to say so.
-        let _ = io::stderr().write_all(priority);
-        io::stderr()
+        })
+    }
+}
+
+/// Writes an event at once, so that no other thread's comes between, each line with its priority.
+struct Prioritized(&'static [u8]);
+
+impl Write for Prioritized {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let lines = event.split_inclusive(|byte| *byte == b'\n');
+        let text = lines.flat_map(|line| [self.0, line]).collect::<Vec<_>>().concat();
+        io::stderr().write_all(&text).map(|()| event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
