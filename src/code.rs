@@ -111,7 +111,8 @@ impl Code {
                  `darwin doctor` names it and how to switch it on. `--sandbox=reduced` runs without \
                  it, and the results are stamped as such."),
             Self::BarMissed => ("bar-missed", 9, 1, Permanent,
-                "The evaluation worked, and the score is below the bar that `--fail-under` set."),
+                "The evaluation worked, and the score is below the bar that `--fail-under` set; or a \
+                 run ended without any agent that has a score."),
             Self::Bug => ("bug", 13, 70, Permanent,
                 "Darwin itself went wrong. Please report it with the message and the daemon's log; \
                  nothing that was acknowledged is lost."),

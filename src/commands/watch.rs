@@ -60,7 +60,7 @@ pub async fn to_the_end(
 ) -> Result<(), Failure> {
     let name = short(&run.id);
     let (ended, link) = Watch::new(context, run, ctrl_c, every_change).follow(link.clone()).await?;
-    tell_end(context, &link, &ended).await?;
+    tell_end(context, &ended)?;
     match RunState::named(&ended.state) {
         Some(RunState::Failed) => {
             let (code, reason) = ended.reason.split_once(": ").unwrap_or(("", &ended.reason));
@@ -69,6 +69,12 @@ pub async fn to_the_end(
                 .hint(format!("darwin runs resume {name}, once the cause is mended")))
         }
         Some(RunState::Stopped) if ctrl_c == CtrlC::StopsRun => Err(Failure::Interrupted),
+        Some(RunState::Finished) if ended.best.is_none() && ended.failed > 0 => {
+            let reason = first_failure(&link, &ended).await.unwrap_or_default();
+            let message = format!("no agent has a score; the first failed: {reason}");
+            Err(Failure::new(Code::BarMissed, message)
+                .hint(format!("darwin journal {name} --only archived, to see the others")))
+        }
         _ => Ok(()),
     }
 }
@@ -272,18 +278,12 @@ async fn find(run: String, reason: String) -> Result<(Link, Events), Failure> {
 }
 
 /// Tells how the run ended and what to type next.
-async fn tell_end(context: &mut Context, link: &Link, run: &Run) -> Result<(), Failure> {
+fn tell_end(context: &mut Context, run: &Run) -> Result<(), Failure> {
     if context.out.json() {
         return context.out.document("run", json!(json::run(run)));
     }
     context.out.pairs(&view::summary(run))?;
     context.out.flush()?;
-    if run.best.is_none()
-        && run.failed > 0
-        && let Some(reason) = first_failure(link, run).await
-    {
-        context.out.warn(format_args!("no agent has a score; the first failed: {reason}"));
-    }
     let steps = view::next_steps(run);
     let width = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     if !steps.is_empty() {

@@ -64,8 +64,8 @@ fn an_evaluator_that_fails_is_told_and_recorded() {
     ] {
         let shell = problem(evaluator);
         let said = shell.run("evolve problem --max-evaluations 2");
-        assert_eq!(said.status, 0, "{}", said.err);
-        assert!(said.err.contains("warning: no agent has a score"), "{}", said.err);
+        assert_eq!(said.status, 1, "{}", said.err);
+        assert!(said.err.contains("no agent has a score"), "{}", said.err);
         assert!(said.err.contains(part), "{part}: {}", said.err);
         let run = shell.json("runs list")["runs"][0].clone();
         assert_eq!((&run["agents"], &run["failed"]), (&2.into(), &2.into()));
