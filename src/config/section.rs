@@ -244,7 +244,7 @@ impl Config {
         bound("registry.flush_ms", self.registry.flush_ms, 0, 1000);
         bound("registry.queue", self.registry.queue as u64, self.registry.group as u64, 1 << 20);
         bound("evaluator.workers", self.evaluator.workers as u64, 0, 1024);
-        bound("manager.max_runs", self.manager.max_runs as u64, 1, 1024);
+        bound("manager.max_runs", self.manager.max_runs as u64, 1, 1000);
         bound("manager.in_flight", self.manager.in_flight as u64, 1, 1 << 20);
         bound("manager.checkpoint_seconds", self.manager.checkpoint_seconds, 1, 3600);
         let mut scheme = |key, url: &Url, known: &[&str]| {

@@ -204,8 +204,10 @@ async fn store(
     vitals.watch(Box::new(move || watched.trouble().map(|error| error.to_string())));
     let writer = registry.clone();
     tree.spawn_once(Task::Writer, |stop| async move {
-        stop.cancelled().await;
-        writer.close().await;
+        tokio::select! {
+            () = stop.cancelled() => writer.close().await,
+            () = writer.ended() => return Err("it ended by itself".to_owned()),
+        }
         Ok(())
     });
     Ok(registry)

@@ -107,12 +107,6 @@ impl Suite {
             (_, false) => self.objectives.clone(),
         }
     }
-
-    /// Whether equal genomes are sure to get equal scores.
-    #[must_use]
-    pub fn runs_code(&self) -> bool {
-        !matches!(self.method, Method::Builtin { .. })
-    }
 }
 
 /// The files beside `suite.toml` that it needs, by path relative to it.

@@ -108,15 +108,6 @@ impl Signer {
         Ed25519KeyPair::from_seed_unchecked(seed).map_or(Err(refused()), Self::new)
     }
 
-    /// The key in a PKCS #8 document (RFC 8410).
-    ///
-    /// # Errors
-    /// If it is none, or not an Ed25519 key.
-    pub fn from_pkcs8(document: &[u8]) -> Result<Self> {
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(document);
-        pair.map_or(Err(refused()), Self::new)
-    }
-
     fn new(pair: Ed25519KeyPair) -> Result<Self> {
         let public = pair.public_key().as_ref().try_into().map_err(|_| refused())?;
         let public = PublicKey(public);

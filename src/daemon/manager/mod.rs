@@ -11,11 +11,15 @@ mod test_resuming;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,7 +28,10 @@ use super::{
         Registry,
         model::{Cursor, NewRun},
     },
-    store::warm::rows::{RunRow, StopOverride},
+    store::warm::{
+        PAGE, Runs,
+        rows::{RunRow, StopOverride},
+    },
 };
 use crate::{
     config::{section, spec},
@@ -43,8 +50,8 @@ use view::RunView;
 
 /// The longest pause before a run that waits (for room on the disk, say) is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How many runs are looked through for those to take up again.
-const MOST_RUNS: usize = 10_000;
+/// How many runs are taken up at once: each starts its evaluator, which may take its time.
+const TAKEN_UP: usize = 4;
 
 /// What a run starts from.
 #[derive(Debug, Clone)]
@@ -72,6 +79,7 @@ pub struct Manager {
     config: section::Manager,
     workers: usize,
     active: Mutex<HashMap<RunId, Active>>,
+    turns: Mutex<HashMap<RunId, Weak<AsyncMutex<()>>>>,
     shutdown: CancellationToken,
 }
 
@@ -93,8 +101,15 @@ impl Manager {
         config: section::Manager,
         workers: usize,
     ) -> Arc<Self> {
-        let (active, shutdown) = (Mutex::default(), CancellationToken::new());
-        Arc::new(Self { registry, evaluator, config, workers, active, shutdown })
+        Arc::new(Self {
+            registry,
+            evaluator,
+            config,
+            workers,
+            active: Mutex::default(),
+            turns: Mutex::default(),
+            shutdown: CancellationToken::new(),
+        })
     }
 
     /// Takes up every run that was at work when the daemon ended. One that cannot go on is
@@ -103,13 +118,13 @@ impl Manager {
     /// # Errors
     /// If the registry cannot be read.
     pub async fn recover(self: &Arc<Self>) -> Result<usize, ManagerError> {
-        let mut count = 0;
-        for row in self.registry.runs(None, MOST_RUNS).await? {
-            if row.state == RunState::Running {
-                self.take_up(row).await?;
-                count += 1;
-            }
-        }
+        let rows = self.registry.runs(Runs::AtWork, PAGE).await?;
+        let count = rows.len();
+        let all = stream::iter(rows.into_iter().map(|row| async {
+            let _turn = self.turn(row.id).await;
+            self.take_up(row).await
+        }));
+        all.buffer_unordered(TAKEN_UP).try_collect::<()>().await?;
         Ok(count)
     }
 
@@ -120,6 +135,7 @@ impl Manager {
     /// If the specification is wrong, the evaluator cannot work, a limit is reached, or the
     /// registry fails.
     pub async fn start(self: &Arc<Self>, start: Start) -> Result<RunView, ManagerError> {
+        let _turn = self.turn(start.id).await;
         if let Some(row) = self.registry.run(start.id).await? {
             return Ok(self.live(start.id).unwrap_or_else(|| row.into()));
         }
@@ -175,7 +191,7 @@ impl Manager {
         session: Option<SessionId>,
         limit: usize,
     ) -> Result<Vec<RunView>, ManagerError> {
-        let rows = self.registry.runs(session, limit).await?;
+        let rows = self.registry.runs(session.map_or(Runs::All, Runs::Of), limit).await?;
         let live = |row: RunRow| self.live(row.id).unwrap_or_else(|| row.into());
         Ok(rows.into_iter().map(live).collect())
     }
@@ -214,11 +230,14 @@ impl Manager {
     /// # Errors
     /// If it is not running, or the registry fails.
     pub async fn stop(&self, id: RunId) -> Result<RunView, ManagerError> {
+        let turn = self.turn(id).await;
         let watched = self.active().get(&id).map(|active| {
             active.stop.cancel();
             active.view.clone()
         });
         if let Some(mut view) = watched {
+            // The drive needs its turn to record its end.
+            drop(turn);
             // The sender is dropped when the drive is over, whatever it says last.
             drop(view.wait_for(|view| view.row.state != RunState::Running).await);
         } else {
@@ -238,6 +257,7 @@ impl Manager {
         id: RunId,
         limits: StopOverride,
     ) -> Result<RunView, ManagerError> {
+        let _turn = self.turn(id).await;
         let row = self.row(id).await?;
         change(&row, RunEvent::Resume)?;
         self.room()?;
@@ -265,6 +285,19 @@ impl Manager {
     fn active(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
         // The map is whole between any two statements that hold the lock.
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody else starts, stops, resumes or ends the run `id`.
+    async fn turn(&self, id: RunId) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, lock| lock.strong_count() > 0);
+            let known = turns.get(&id).and_then(Weak::upgrade);
+            let lock = known.unwrap_or_default();
+            turns.insert(id, Arc::downgrade(&lock));
+            lock
+        };
+        lock.lock_owned().await
     }
 
     fn live(&self, id: RunId) -> Option<RunView> {
@@ -437,6 +470,7 @@ impl Manager {
         let row = view.borrow().row.clone();
         let run = row.id;
         tracing::info!(%run, state = state.as_str(), reason, "the run came to rest");
+        let _turn = self.turn(run).await;
         if let Err(error) = self.record(&row, state, &reason, row.elapsed_ms).await {
             tracing::error!(%run, %error, "the end of the run could not be recorded");
         }

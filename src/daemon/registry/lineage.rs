@@ -69,7 +69,7 @@ impl Registry {
         let text = text.trim();
         let missing = || RegistryError::NotFound { what, text: text.to_owned() };
         let (from, to) = range(text).ok_or_else(missing)?;
-        match self.inner.stores.warm.rows().find(named, from, to).await?.as_slice() {
+        match self.inner.stores.warm.rows().find(named, from, to, 2).await?.as_slice() {
             [] => Err(missing()),
             [only] => Ok(*only),
             _ => Err(RegistryError::Ambiguous { what, text: text.to_owned() }),

@@ -16,6 +16,7 @@ pub mod lineage;
 pub mod reader;
 pub mod append;
 pub mod journal;
+mod columns;
 pub mod verify;
 pub mod export;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     daemon::{
@@ -111,6 +113,8 @@ struct Inner {
     runs: Mutex<HashMap<RunId, (Running, SessionId)>>,
     input: Mutex<Option<mpsc::Sender<Job>>>,
     committer: AsyncMutex<Option<JoinHandle<()>>>,
+    /// Cancelled when the writer has ended, whatever the reason.
+    ended: CancellationToken,
     /// How many long reads run at once.
     reads: Semaphore,
     /// Held while something is looked for and then made.
@@ -177,7 +181,13 @@ impl Registry {
             trouble: trouble.clone(),
             broken: None,
         };
-        let committer = tokio::spawn(committer.run(ready));
+        // It ends when the stage before it does, or panics: either way this is dropped.
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let committer = tokio::spawn(async move {
+            let _guard = guard;
+            committer.run(ready).await;
+        });
         let inner = Inner {
             vault: Vault::new(stores.warm.clone(), master),
             stores,
@@ -192,6 +202,7 @@ impl Registry {
             runs: Mutex::default(),
             input: Mutex::new(Some(input)),
             committer: AsyncMutex::new(Some(committer)),
+            ended,
             reads: Semaphore::new(READS),
             making: AsyncMutex::default(),
         };
@@ -204,6 +215,11 @@ impl Registry {
         if let Some(committer) = self.inner.committer.lock().await.take() {
             drop(committer.await);
         }
+    }
+
+    /// Waits until the writer has ended: after [`Registry::close`], or because it died.
+    pub async fn ended(&self) {
+        self.inner.ended.cancelled().await;
     }
 
     /// What was found damaged when the store was opened.

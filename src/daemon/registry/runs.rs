@@ -7,13 +7,10 @@ use super::{
 };
 use crate::{
     daemon::store::warm::{
-        PAGE,
+        PAGE, Runs,
         rows::{Change, NewRunRow, RunRow, StopOverride},
     },
-    domain::{
-        id::{RunId, SessionId},
-        lifecycle::RunState,
-    },
+    domain::{id::RunId, lifecycle::RunState},
     provenance::seal::BlobKind,
 };
 
@@ -76,17 +73,12 @@ impl Registry {
         Ok(self.inner.stores.warm.rows().run(id).await?)
     }
 
-    /// At most `limit` runs (and at most 1,000), of a session if one is given, the last
-    /// started first.
+    /// At most `limit` runs (and at most 1,000), the last started first.
     ///
     /// # Errors
     /// If they can't be read.
-    pub async fn runs(
-        &self,
-        session: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, RegistryError> {
-        Ok(self.inner.stores.warm.rows().runs(session, limit).await?)
+    pub async fn runs(&self, which: Runs, limit: usize) -> Result<Vec<RunRow>, RegistryError> {
+        Ok(self.inner.stores.warm.rows().runs(which, limit).await?)
     }
 
     /// What a run was started with.

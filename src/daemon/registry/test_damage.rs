@@ -104,6 +104,7 @@ async fn closed(dir: &Path) {
     let registry = open(dir, &ON_DISK).await.unwrap();
     with_run(&registry).await;
     store(&registry, family(6, 5)).await;
+    registry.save_checkpoint(run_id(9), 5, b"a snapshot").await.unwrap();
     registry.close().await;
 }
 
@@ -130,6 +131,32 @@ async fn a_row_that_was_changed_is_named() {
         let slot = ((named - 1) / 5, u32::try_from((named - 1) % 5).unwrap());
         let agent = id((slot.0 as u64, slot.1)).to_string();
         assert!(found.faults.iter().any(|fault| fault.contains(&agent)), "{sql}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_or_run_that_was_changed_is_named() {
+    let run = run_id(9).to_string();
+    // The last byte of what is sealed, but for its lowest bit.
+    let flip = |column: &str| {
+        format!("{column} = CAST(substr({column}, 1, length({column}) - 1) || x'00' AS BLOB)")
+    };
+    for (sql, named) in [
+        (format!("UPDATE session SET {}", flip("context")), session_id().to_string()),
+        (format!("UPDATE run_content SET {}", flip("sealed")), run.clone()),
+        (format!("UPDATE checkpoint SET {}", flip("sealed")), run.clone()),
+        ("DELETE FROM run_content".to_owned(), run.clone()),
+        ("UPDATE run SET agents = agents + 1".to_owned(), run.clone()),
+        ("UPDATE run SET failed = failed + 1".to_owned(), run.clone()),
+        ("UPDATE run SET best = best + 1".to_owned(), run.clone()),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        closed(dir.path()).await;
+        let changed = Connection::open(dir.path().join("warm.db")).unwrap().execute(&sql, []);
+        assert!(changed.unwrap() > 0, "{sql}");
+        let registry = open(dir.path(), &ON_DISK).await.unwrap();
+        let found = registry.verify_all().await.unwrap();
+        assert!(found.faults.iter().any(|fault| fault.contains(&named)), "{sql}: {found:?}");
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
         Stores,
         error::{Damage, StoreError},
         warm::{
-            Named, Warm, WarmBackend,
+            Named, Runs, Warm, WarmBackend,
             rows::{
                 AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow,
                 SessionRow, Walked,
@@ -42,6 +42,7 @@ struct Plan {
     before: AtomicUsize,
     after: AtomicUsize,
     settle: AtomicUsize,
+    panic: AtomicUsize,
 }
 
 fn take(count: &AtomicUsize) -> bool {
@@ -66,6 +67,7 @@ impl WarmBackend for Flaky {
             let settle = matches!(change, Change::Settle);
             (agents || matches!(change, Change::Agents(_)), settles || settle)
         });
+        assert!(!take(&self.plan.panic), "as planned");
         if settles && take(&self.plan.settle) || agents && take(&self.plan.before) {
             return Err(StoreError::Cancelled);
         }
@@ -87,8 +89,8 @@ impl WarmBackend for Flaky {
     async fn run(&self, id: RunId) -> Answer<Option<RunRow>> {
         self.real.rows().run(id).await
     }
-    async fn runs(&self, session: Option<SessionId>, limit: usize) -> Answer<Vec<RunRow>> {
-        self.real.rows().runs(session, limit).await
+    async fn runs(&self, which: Runs, limit: usize) -> Answer<Vec<RunRow>> {
+        self.real.rows().runs(which, limit).await
     }
     async fn run_content(&self, id: RunId) -> Answer<Option<Bytes>> {
         self.real.rows().run_content(id).await
@@ -96,8 +98,14 @@ impl WarmBackend for Flaky {
     async fn checkpoint(&self, id: RunId) -> Answer<Option<CheckpointRow>> {
         self.real.rows().checkpoint(id).await
     }
-    async fn find(&self, named: Named, from: [u8; 16], to: [u8; 16]) -> Answer<Vec<[u8; 16]>> {
-        self.real.rows().find(named, from, to).await
+    async fn find(
+        &self,
+        named: Named,
+        from: [u8; 16],
+        to: [u8; 16],
+        limit: usize,
+    ) -> Answer<Vec<[u8; 16]>> {
+        self.real.rows().find(named, from, to, limit).await
     }
     async fn agents(&self, ids: Vec<AgentId>) -> Answer<Vec<AgentRow>> {
         self.real.rows().agents(ids).await
@@ -192,6 +200,21 @@ async fn what_was_not_stored_is_refused_and_can_be_stored_again() {
     assert_eq!(refused.code(), Code::Unavailable);
     registry.append(id((0, 0)), vec![measured(1, 0.5)]).await.unwrap();
     ends_sound(dir.path(), registry, (8, 9)).await;
+}
+
+#[tokio::test]
+async fn a_writer_that_dies_is_noticed_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, plan) = flaky(dir.path()).await;
+    let batch = family(2, 4).pop().unwrap();
+    plan.panic.store(1, Ordering::SeqCst);
+    assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Unavailable));
+    tokio::time::timeout(Duration::from_secs(60), registry.ended()).await.unwrap();
+    registry.close().await;
+    drop(registry);
+    let registry = open(dir.path(), &ON_DISK).await.unwrap();
+    assert_eq!(submit(&registry, batch).await, Ok(()));
+    ends_sound(dir.path(), registry, (8, 8)).await;
 }
 
 #[tokio::test]

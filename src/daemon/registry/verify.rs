@@ -108,8 +108,9 @@ impl Registry {
         Ok(found)
     }
 
-    /// Checks everything that is stored: each block of cold, the database's own structure, each
-    /// agent's row against its signed journal and its parents', and that no entry is left over.
+    /// Checks everything that is stored: each block of cold, the database's own structure, the
+    /// sealed columns of sessions and runs, each agent's row against its signed journal and its
+    /// parents', and that no entry is left over.
     ///
     /// # Errors
     /// If something can't be read at all; damage is no error but in the answer.
@@ -130,6 +131,7 @@ impl Registry {
             }
         }
         found.damages(stores.warm.rows().check().await?);
+        self.check_columns().await?.into_iter().for_each(|fault| found.fault(fault));
         let (mut after, mut more): (Node, _) = (0, true);
         // Two pages at once, whose findings are taken in order.
         let mut checks = VecDeque::new();

@@ -142,13 +142,14 @@ async fn the_largest_block_fits_and_nothing_is_wrong_with_it() {
 
 #[tokio::test]
 async fn a_block_that_is_too_large_is_refused_and_nothing_with_it_is_stored() {
-    let dir = tempfile::tempdir().unwrap();
-    let cold = file(dir.path(), &[]).await;
-    let (small, large) = (block(1, 5), Block::raw(vec![0; MAX_BLOCK + 1]));
-    let refused = cold.append(vec![small.clone(), large]).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Exhausted);
-    cold.publish().await.unwrap();
-    assert_eq!(cold.get(small.cid).await.unwrap(), None);
+    each(async |cold| {
+        let (small, large) = (block(1, 5), Block::raw(vec![0; MAX_BLOCK + 1]));
+        let refused = cold.append(vec![small.clone(), large]).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Exhausted);
+        cold.publish().await.unwrap();
+        assert_eq!(cold.get(small.cid).await.unwrap(), None);
+    })
+    .await;
 }
 
 /// One step of a random sequence.

@@ -24,14 +24,8 @@ use super::{
 };
 use crate::{
     daemon::store::error::{Damage, StoreError},
-    provenance::{
-        block::{Block, MAX_BLOCK, digest_of},
-        car,
-    },
+    provenance::{block::Block, car},
 };
-
-/// The usual size at which a segment is closed, in bytes.
-pub const SEGMENT: u64 = 128 << 20;
 
 /// A folder of segments.
 pub struct FileCold {
@@ -231,9 +225,8 @@ impl Shared {
         let (mut out, mut places) = (Vec::with_capacity(size), Vec::with_capacity(blocks.len()));
         for block in blocks {
             let offset = u32::try_from(length + out.len() as u64);
-            let fine = block.bytes.len() <= MAX_BLOCK && digest_of(&block.cid).is_some();
-            let (Ok(offset), true) = (offset, fine) else {
-                let what = format!("block {} is not one that a segment takes", block.cid);
+            let Ok(offset) = offset else {
+                let what = format!("block {} lies beyond what a segment holds", block.cid);
                 return Err(StoreError::Exhausted { what });
             };
             places.push((frame::key(&block.cid), offset));

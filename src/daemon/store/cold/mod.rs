@@ -18,7 +18,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::error::{Damage, StoreError};
-use crate::provenance::block::Block;
+use crate::provenance::block::{Block, MAX_BLOCK, digest_of};
 
 /// The most wrong things that one check of one segment reports.
 pub const MAX_FAULTS: usize = 100;
@@ -138,6 +138,12 @@ impl Cold {
     /// If the blocks can't be stored; then none is.
     pub async fn append(&self, blocks: Vec<Block>) -> Result<Appended, StoreError> {
         let count = blocks.len() as u64;
+        let fits =
+            |block: &Block| block.bytes.len() <= MAX_BLOCK && digest_of(&block.cid).is_some();
+        if let Some(block) = blocks.iter().find(|block| !fits(block)) {
+            let what = format!("block {} is not one that this tier takes", block.cid);
+            return Err(StoreError::Exhausted { what });
+        }
         let appended = self.backend.append(blocks).await?;
         metrics::counter!("darwin_cold_blocks_total").increment(count);
         metrics::counter!("darwin_cold_bytes_total").increment(appended.bytes);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Named, Warm,
+    Named, Runs, Warm,
     rows::{
         BlobRow, Change, Direction, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride,
     },
@@ -291,9 +291,13 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         assert_eq!((row.state, row.elapsed_ms, row.started_ms), (RunState::Running, 9, 77));
         assert_eq!((row.stop.evaluations, row.stop.time), (Some(u64::MAX), Some(1.5)));
         assert_eq!(rows.run_content(run()).await.unwrap().unwrap(), "sealed content");
-        assert_eq!(rows.runs(Some(session()), 5).await.unwrap(), std::slice::from_ref(&row));
-        assert_eq!(rows.runs(None, 5).await.unwrap(), [row]);
-        assert_eq!(rows.runs(Some(other), 5).await.unwrap(), []);
+        assert_eq!(rows.runs(Runs::Of(session()), 5).await.unwrap(), std::slice::from_ref(&row));
+        assert_eq!(rows.runs(Runs::All, 5).await.unwrap(), [row]);
+        assert_eq!(rows.runs(Runs::Of(other), 5).await.unwrap(), []);
+        assert_eq!(rows.runs(Runs::AtWork, 5).await.unwrap().len(), 1);
+        let done = Change::SetRun(run(), RunState::Finished, "target".to_owned(), 9, None);
+        warm.write(vec![done]).await.unwrap();
+        assert_eq!(rows.runs(Runs::AtWork, 5).await.unwrap(), []);
 
         let agents = vec![agent(3, &[], None)];
         let group = Change::Agents(Group {
@@ -322,13 +326,13 @@ async fn ids_are_found_in_a_range() {
         let agents = (1..=3).map(|n| agent(n, &[], None)).collect();
         warm.write(vec![group(agents, Extent { segment: 1, length: 1 })]).await.unwrap();
         let rows = warm.rows();
-        assert_eq!(rows.find(Named::Agent, [0; 16], [255; 16]).await.unwrap().len(), 2);
+        assert_eq!(rows.find(Named::Agent, [0; 16], [255; 16], 2).await.unwrap().len(), 2);
         let exact = *id(2).as_bytes();
-        assert_eq!(rows.find(Named::Agent, exact, exact).await.unwrap(), [exact]);
+        assert_eq!(rows.find(Named::Agent, exact, exact, 2).await.unwrap(), [exact]);
         let exact = *run().as_bytes();
-        assert_eq!(rows.find(Named::Run, exact, exact).await.unwrap(), [exact]);
-        assert_eq!(rows.find(Named::Session, [0; 16], [255; 16]).await.unwrap().len(), 1);
-        assert_eq!(rows.find(Named::Session, exact, exact).await.unwrap().len(), 0);
+        assert_eq!(rows.find(Named::Run, exact, exact, 2).await.unwrap(), [exact]);
+        assert_eq!(rows.find(Named::Session, [0; 16], [255; 16], 2).await.unwrap().len(), 1);
+        assert_eq!(rows.find(Named::Session, exact, exact, 2).await.unwrap().len(), 0);
     })
     .await;
 }

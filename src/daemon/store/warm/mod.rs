@@ -38,6 +38,17 @@ pub enum Named {
     Session,
 }
 
+/// Which runs are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// All.
+    All,
+    /// A session's.
+    Of(SessionId),
+    /// Those that are at work, or were when the daemon ended.
+    AtWork,
+}
+
 /// What a back end of the warm tier does. Whoever reads sees whole changes only.
 #[async_trait]
 pub trait WarmBackend: Send + Sync {
@@ -64,12 +75,8 @@ pub trait WarmBackend: Send + Sync {
     /// A run.
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError>;
 
-    /// At most `limit` runs, of a session if one is given, the last started first.
-    async fn runs(
-        &self,
-        session: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, StoreError>;
+    /// At most `limit` runs, the last started first.
+    async fn runs(&self, which: Runs, limit: usize) -> Result<Vec<RunRow>, StoreError>;
 
     /// The sealed specification and files of a run.
     async fn run_content(&self, id: RunId) -> Result<Option<Bytes>, StoreError>;
@@ -77,12 +84,13 @@ pub trait WarmBackend: Send + Sync {
     /// The checkpoint of a run.
     async fn checkpoint(&self, id: RunId) -> Result<Option<CheckpointRow>, StoreError>;
 
-    /// At most two ids in `[from, to]`.
+    /// At most `limit` ids in `[from, to]`, rising.
     async fn find(
         &self,
         named: Named,
         from: [u8; 16],
         to: [u8; 16],
+        limit: usize,
     ) -> Result<Vec<[u8; 16]>, StoreError>;
 
     /// The agents of these ids, in any order; those that there are.

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use cid::Cid;
-use rusqlite::{Connection, Error, OptionalExtension, Row, types::Type};
+use rusqlite::{
+    Connection, Error, OptionalExtension, Row,
+    types::{Type, Value},
+};
 
 use super::{
-    FRONT, Named,
+    FRONT, Named, Runs,
     rows::{
         AgentRow, CheckpointRow, Direction, Node, ResultRow, RunRow, SessionRow, StopOverride,
         Walked,
@@ -125,11 +128,14 @@ pub fn run(open: &Connection, id: RunId) -> Answer<Option<RunRow>> {
         .optional()
 }
 
-pub fn runs(open: &Connection, session: Option<SessionId>, limit: usize) -> Answer<Vec<RunRow>> {
-    let of = if session.is_some() { "WHERE s.id = ?1" } else { "WHERE ?1 IS NULL" };
-    let sql = format!("{RUN} {of} ORDER BY r.started_ms DESC, r.node DESC LIMIT ?2");
-    let session = session.map(|id| *id.as_bytes());
-    open.prepare_cached(&sql)?.query_map((session, rows(limit)), run_row)?.collect()
+pub fn runs(open: &Connection, which: Runs, limit: usize) -> Answer<Vec<RunRow>> {
+    let (of, value) = match which {
+        Runs::All => ("?1 IS NULL", Value::Null),
+        Runs::Of(session) => ("s.id = ?1", Value::Blob(session.as_bytes().to_vec())),
+        Runs::AtWork => ("r.state = ?1", Value::Text(RunState::Running.as_str().to_owned())),
+    };
+    let sql = format!("{RUN} WHERE {of} ORDER BY r.started_ms DESC, r.node DESC LIMIT ?2");
+    open.prepare_cached(&sql)?.query_map((value, rows(limit)), run_row)?.collect()
 }
 
 pub fn run_content(open: &Connection, id: RunId) -> Answer<Option<Bytes>> {
@@ -156,13 +162,14 @@ pub fn find(
     named: Named,
     from: [u8; 16],
     to: [u8; 16],
+    limit: usize,
 ) -> Answer<Vec<[u8; 16]>> {
     let sql = match named {
-        Named::Agent => "SELECT id FROM agent WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 2",
-        Named::Run => "SELECT id FROM run WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 2",
-        Named::Session => "SELECT id FROM session WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 2",
+        Named::Agent => "SELECT id FROM agent WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+        Named::Run => "SELECT id FROM run WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+        Named::Session => "SELECT id FROM session WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
     };
-    open.prepare_cached(sql)?.query_map((from, to), |row| row.get(0))?.collect()
+    open.prepare_cached(sql)?.query_map((from, to, rows(limit)), |row| row.get(0))?.collect()
 }
 
 const AGENT: &str = "SELECT a.node, a.id, s.id, r.id, a.generation, a.slot, o.names, a.fitness,

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Named, PAGE, WarmBackend, connection, read,
+    Named, PAGE, Runs, WarmBackend, connection, read,
     rows::{
         AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow,
         Walked,
@@ -185,13 +185,9 @@ impl WarmBackend for SqliteWarm {
         self.answer("reading a run", move |open| read::run(open, id)).await
     }
 
-    async fn runs(
-        &self,
-        session: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, StoreError> {
+    async fn runs(&self, which: Runs, limit: usize) -> Result<Vec<RunRow>, StoreError> {
         let limit = limit.min(PAGE);
-        self.answer("listing runs", move |open| read::runs(open, session, limit)).await
+        self.answer("listing runs", move |open| read::runs(open, which, limit)).await
     }
 
     async fn run_content(&self, id: RunId) -> Result<Option<Bytes>, StoreError> {
@@ -207,8 +203,10 @@ impl WarmBackend for SqliteWarm {
         named: Named,
         from: [u8; 16],
         to: [u8; 16],
+        limit: usize,
     ) -> Result<Vec<[u8; 16]>, StoreError> {
-        self.answer("looking for an id", move |open| read::find(open, named, from, to)).await
+        let limit = limit.min(PAGE);
+        self.answer("looking for ids", move |open| read::find(open, named, from, to, limit)).await
     }
 
     async fn agents(&self, ids: Vec<AgentId>) -> Result<Vec<AgentRow>, StoreError> {

@@ -11,7 +11,9 @@ use super::{
     rows::{Change, NewSession},
     sqlite::SqliteWarm,
 };
-use crate::{code::Code, daemon::store::error::StoreError, domain::id::SessionId};
+use crate::{
+    code::Code, daemon::store::error::StoreError, domain::id::SessionId, provenance::digest::sha256,
+};
 
 async fn make(path: &Path) -> SqliteWarm {
     let warm = SqliteWarm::file(path).unwrap();
@@ -33,6 +35,17 @@ async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     );
     assert_eq!(refused.code(), Code::Config);
     assert!(refused.to_string().contains("newer program"), "{refused}");
+}
+
+/// A step that was ever applied somewhere can't change: what comes next is a new step.
+#[test]
+fn no_step_of_the_schema_is_changed() {
+    const STEPS: [&str; 1] = ["21a858eeefe896f49bc198ebf23a8ae574cb230148379315fb7f7b047652585c"];
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let digests = files.iter().map(|file| sha256(&fs::read(file).unwrap()).to_string());
+    assert_eq!(digests.collect::<Vec<_>>(), STEPS);
 }
 
 #[tokio::test]
