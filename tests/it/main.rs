@@ -10,4 +10,5 @@ mod shell;
 mod basics;
 mod evolving;
 mod mistakes;
+mod problems;
 mod services;
