@@ -48,8 +48,12 @@ const NOBODY: u32 = 65_534;
 
 /// Becomes a sandbox if the first argument says so; `darwind` asks this before all else,
 /// while it has one thread. The program's own name is not among `args`.
+///
+/// Closes whatever descriptors were inherited beside the standard ones: a daemon outlives the
+/// command that started it, and must not hold its locks and pipes open.
 #[must_use]
 pub fn entry<T: AsRef<OsStr>>(args: &[T]) -> Option<ExitCode> {
+    let _ = confine::close_from(3);
     (args.first()?.as_ref() == ARGUMENT).then(keep)
 }
 
@@ -57,7 +61,6 @@ fn keep() -> ExitCode {
     // SAFETY: the daemon starts this process with one end of a socket as standard input, and
     // nothing else uses that descriptor.
     let mut control = UnixStream::from(unsafe { OwnedFd::from_raw_fd(0) });
-    let _ = confine::close_from(3);
     let plan = frame::read(&mut control, MAX_PLAN).and_then(|frame| frame.header::<Plan>());
     let Ok(mut plan) = plan else {
         // Somebody tried it by hand.
