@@ -20,7 +20,7 @@ use darwin::{
     domain::{
         genome::{File, FilePath, Genome, Space},
         objective::{Goal, Objective},
-        suite::{Bundle, Limits, Method, Suite},
+        suite::{Bundle, Method, Suite},
     },
 };
 use futures_util::{StreamExt as _, stream};
@@ -91,12 +91,8 @@ fn main() {
             scratch: scratch.path().join("sandboxes"),
         });
         let open = async |method, text: &str| {
-            let suite = Suite {
-                name: "bench".into(),
-                objectives: vec![Objective::new("combined_score", Goal::Maximize)],
-                method,
-                limits: Limits::default(),
-            };
+            let objectives = vec![Objective::new("combined_score", Goal::Maximize)];
+            let suite = Suite { objectives, ..Suite::new("bench", method) };
             let bundle = files("evaluator.py", text);
             let space = Arc::new(Space::default());
             opener.open(&suite, &bundle, space, Profile::Full, workers).await.unwrap()

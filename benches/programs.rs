@@ -140,7 +140,7 @@ async fn python() {
     for (number, agents) in [(1, 100), (2, 1_000), (3, 10_000)] {
         let id = RunId::new(1_700_000_000_000, [number; 10]);
         let spec = format!(
-            "name = \"bench\"\nseed = 1\n[agent]\nfiles = [\"a.py\"]\n[stop]\nevaluations = {agents}\n\
+            "name = \"bench\"\nseed = {number}\n[agent]\nfiles = [\"a.py\"]\n[stop]\nevaluations = {agents}\n\
              [suite]\nname = \"trivial\"\nkind = \"python\"\nevaluator = \"evaluator.py\"\n"
         );
         let request = v1::StartRequest {

@@ -113,6 +113,7 @@ fn agent(n: u64, space: &Arc<Space>) -> Finished {
             fitness: Some(-score),
             at_ms: 1_700_000_000_000 + n,
         },
+        repeats: Vec::new(),
         judged: Judged { verdict: Verdict::Scored, delta: Some(-0.5) },
     }
 }

@@ -331,18 +331,11 @@ fn xml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        objective::Objective,
-        suite::{Limits, Method},
-    };
+    use crate::domain::{objective::Objective, suite::Method};
 
     fn suite(goal: Goal) -> Suite {
-        Suite {
-            name: "a <suite>".to_owned(),
-            objectives: vec![Objective::new("x", goal)],
-            method: Method::Builtin { function: "sphere".to_owned(), dimensions: 2 },
-            limits: Limits::default(),
-        }
+        let method = Method::Builtin { function: "sphere".to_owned(), dimensions: 2 };
+        Suite { objectives: vec![Objective::new("x", goal)], ..Suite::new("a <suite>", method) }
     }
 
     fn evaluation(fitness: Option<f64>) -> Evaluation {

@@ -134,20 +134,21 @@ fn spec(keys: &mut Keys, name: String, program: &str) -> Result<RunSpec, SpecErr
         ..defaults
     };
     let suite = Suite {
-        name: name.clone(),
-        objectives: Vec::new(),
-        method: Method::Python {
-            evaluator: EVALUATOR.to_owned(),
-            program: Some(program.to_owned()),
-            cascade: keys.flag(&["evaluator", "cascade_evaluation"])?.unwrap_or(true),
-            cascade_thresholds: keys
-                .numbers(&["evaluator", "cascade_thresholds"])?
-                .unwrap_or_else(|| vec![0.5, 0.75, 0.9]),
-            feature_dimensions: keys
-                .names(&["database", "feature_dimensions"])?
-                .unwrap_or_else(|| vec!["complexity".to_owned(), "diversity".to_owned()]),
-        },
         limits,
+        ..Suite::new(
+            &*name,
+            Method::Python {
+                evaluator: EVALUATOR.to_owned(),
+                program: Some(program.to_owned()),
+                cascade: keys.flag(&["evaluator", "cascade_evaluation"])?.unwrap_or(true),
+                cascade_thresholds: keys
+                    .numbers(&["evaluator", "cascade_thresholds"])?
+                    .unwrap_or_else(|| vec![0.5, 0.75, 0.9]),
+                feature_dimensions: keys
+                    .names(&["database", "feature_dimensions"])?
+                    .unwrap_or_else(|| vec!["complexity".to_owned(), "diversity".to_owned()]),
+            },
+        )
     };
     let agent = AgentSpec { files: vec![program.to_owned()], ..AgentSpec::default() };
     let params = std::collections::BTreeMap::new();

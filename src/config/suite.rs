@@ -15,6 +15,8 @@ use crate::domain::{
     suite::{Bundle, Limits, Method, Suite},
 };
 
+/// The most evaluations of one agent.
+const MAX_REPEATS: u32 = 1000;
 /// The most parameters of a run, and dimensions of a function.
 pub const MAX_PARAMS: usize = 10_000;
 
@@ -83,7 +85,7 @@ pub(super) fn read(
             return Err(fault(place, "kind", "is missing; give “builtin”, “command” or “python”"));
         }
     };
-    let common = ["name", "kind", "objectives", "limits", "files"];
+    let common = ["name", "kind", "objectives", "limits", "files", "repeats", "confirm"];
     table::known(&suite, place, &[&common, own].concat())?;
     let files = match suite.remove("files") {
         None => Vec::new(),
@@ -155,6 +157,11 @@ fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
         if value < min || value > max {
             return fault(key, &format!("{value} is out of bounds; give {min} to {max}"));
         }
+    }
+    let times = [("repeats", suite.repeats, 1), ("confirm", suite.confirm, 0)];
+    if let Some((key, _, least)) = times.iter().find(|(_, n, least)| n < least || *n > MAX_REPEATS)
+    {
+        return fault(key, &format!("give {least} to {MAX_REPEATS}"));
     }
     let objectives = suite.objectives();
     for (at, objective) in objectives.iter().enumerate() {

@@ -66,6 +66,18 @@ pub enum Isolation {
     Reduced,
 }
 
+impl Isolation {
+    /// Its name, as stored (never change one) and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCode => "no-code",
+            Self::Full => "full",
+            Self::Reduced => "reduced",
+        }
+    }
+}
+
 /// The result of evaluating one agent once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod genome;
 pub mod objective;
 pub mod evaluation;
+pub mod repeats;
 pub mod suite;
 pub mod spec;
 pub mod lifecycle;

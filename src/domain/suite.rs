@@ -22,6 +22,21 @@ pub struct Suite {
     /// What one evaluation may use.
     #[serde(default)]
     pub limits: Limits,
+    /// How often every agent is evaluated, each time with another seed; its score is the mean.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeats: u32,
+    /// How often an agent that would be a champion is evaluated beside that, with fresh seeds.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub confirm: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+fn is_once(times: &u32) -> bool {
+    *times == 1
 }
 
 /// How a suite measures. Chosen by `kind`.
@@ -98,6 +113,19 @@ impl Default for Limits {
 }
 
 impl Suite {
+    /// A suite that measures once, within the usual limits, what its kind implies.
+    #[must_use]
+    pub fn new(name: impl Into<String>, method: Method) -> Self {
+        Self {
+            name: name.into(),
+            objectives: Vec::new(),
+            method,
+            limits: Limits::default(),
+            repeats: 1,
+            confirm: 1,
+        }
+    }
+
     /// The objectives, those that its kind implies included.
     #[must_use]
     pub fn objectives(&self) -> Vec<Objective> {

@@ -161,7 +161,7 @@ fn evaluated(out: &mut Writer, event: &Evaluated, sink: &mut Sink<'_>) -> Result
         sink.put(out, BlobKind::Artifact, content)?;
     }
     out.text("isolation");
-    out.text(isolation_name(*isolation));
+    out.text(isolation.as_str());
     out.text("in_process");
     out.bool(*in_process);
     Ok(())
@@ -350,7 +350,7 @@ fn read_evaluated<E: From<Error>>(
     })?;
     from.key("isolation")?;
     let text = from.text()?;
-    let isolation = ISOLATION.into_iter().find(|known| isolation_name(*known) == text);
+    let isolation = ISOLATION.into_iter().find(|known| known.as_str() == text);
     let isolation = isolation.ok_or_else(|| from.fault("an unknown isolation"))?;
     from.key("in_process")?;
     let in_process = from.bool()?;
@@ -399,8 +399,6 @@ const FAILURES: [FailureKind; 5] = [
     FailureKind::BadMetrics,
     FailureKind::GateMissed,
 ];
-
-/// Stored: never change one.
 fn failure_name(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Crashed => "crashed",
@@ -412,12 +410,3 @@ fn failure_name(kind: FailureKind) -> &'static str {
 }
 
 const ISOLATION: [Isolation; 3] = [Isolation::NoCode, Isolation::Full, Isolation::Reduced];
-
-/// Stored: never change one.
-fn isolation_name(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::NoCode => "no-code",
-        Isolation::Full => "full",
-        Isolation::Reduced => "reduced",
-    }
-}

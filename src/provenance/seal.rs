@@ -72,6 +72,8 @@ pub enum BlobKind {
     Genome = 8,
     /// A session's key, sealed by the master key.
     SessionKey = 9,
+    /// What a result depends on; only its digest is used, as a keyed one.
+    Result = 10,
 }
 
 impl BlobKind {
@@ -86,6 +88,7 @@ impl BlobKind {
             Self::Context => "session context",
             Self::Genome => "genome",
             Self::SessionKey => "session key",
+            Self::Result => "result",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     code::Code,
     domain::{
-        evaluation::{Evaluation, FailureKind, Isolation, Metric},
+        evaluation::{Evaluation, FailureKind, Metric},
         genome::{File, FilePath, Genome, Kind, MAX_FILES, MAX_GENOME, Param, Space, Value},
         journal::{Evaluated, Event, Judged, Proposed},
         session::Session,
@@ -203,12 +203,7 @@ pub fn evaluation(evaluation: &Evaluation, shown: Option<f64>) -> v1::Evaluation
         wall_us: evaluation.usage.wall_us,
         cpu_us: evaluation.usage.cpu_us,
         max_rss: evaluation.usage.max_rss,
-        isolation: match evaluation.isolation {
-            Isolation::NoCode => "no-code",
-            Isolation::Full => "full",
-            Isolation::Reduced => "reduced",
-        }
-        .to_owned(),
+        isolation: evaluation.isolation.as_str().to_owned(),
         in_process: evaluation.in_process,
         cached: evaluation.cached,
     }

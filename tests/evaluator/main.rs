@@ -62,7 +62,7 @@ impl World {
         let argv = ["sh", "{suite}/score.sh"].map(str::to_owned).to_vec();
         let method = Method::Command { argv };
         let objectives = vec![objective("score")];
-        let suite = Suite { name: "test".into(), objectives, method, limits };
+        let suite = Suite { objectives, limits, ..Suite::new("test", method) };
         self.open(&suite, &[("score.sh", script)]).await.unwrap()
     }
 }
@@ -103,7 +103,7 @@ fn python(limits: Limits) -> Suite {
         cascade_thresholds: vec![0.5, 0.75, 0.9],
         feature_dimensions: vec!["complexity".into()],
     };
-    Suite { name: "test".into(), objectives: Vec::new(), method, limits }
+    Suite { limits, ..Suite::new("test", method) }
 }
 
 /// An evaluator that runs its candidate, which must set `score`.

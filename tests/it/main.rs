@@ -11,4 +11,5 @@ mod basics;
 mod evolving;
 mod mistakes;
 mod problems;
+mod repeats;
 mod services;

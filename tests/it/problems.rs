@@ -15,13 +15,13 @@ fn root(below: &str) -> PathBuf {
 }
 
 /// All entries of a run's journals.
-fn journal(shell: &Shell, run: &str) -> Vec<Value> {
+pub fn journal(shell: &Shell, run: &str) -> Vec<Value> {
     let text = shell.good(&format!("journal {run} --json --limit 1000"));
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The event of that kind in an entry.
-fn event<'a>(entry: &'a Value, kind: &str) -> &'a Value {
+pub fn event<'a>(entry: &'a Value, kind: &str) -> &'a Value {
     let events = entry["events"].as_array().unwrap();
     events.iter().find(|event| event["kind"] == kind).unwrap()
 }

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use crate::domain::{
     evaluation::{Evaluation, Isolation},
     genome::{Genome, Space},
-    suite::{Bundle, Limits, Method, Suite},
+    suite::{Bundle, Method, Suite},
 };
 
 use self::{
@@ -196,12 +196,7 @@ impl Evaluator {
     pub async fn layers(&self) -> Vec<Layer> {
         let start = async {
             let directory = self.suite_directory(&Bundle::new()).await?;
-            let suite = Suite {
-                name: "probe".to_owned(),
-                objectives: Vec::new(),
-                method: Method::Command { argv: Vec::new() },
-                limits: Limits::default(),
-            };
+            let suite = Suite::new("probe", Method::Command { argv: Vec::new() });
             let interpreter = self.interpreter().await.ok();
             let recipe = self.recipe(&suite, interpreter, Profile::Full, directory.0.clone());
             recipe.start(Task::Probe).await?.end().await;

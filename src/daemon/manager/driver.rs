@@ -17,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     error::ManagerError,
+    measure::{Measure, Measured},
     replay::Replay,
     view::{Meter, RunView, better},
 };
 use crate::{
     daemon::{
         clock,
-        evaluator::{Bench, error::EvaluatorError},
+        evaluator::Bench,
         registry::{
             Registry,
             model::{Cursor, Finished, Receipt},
@@ -31,9 +32,9 @@ use crate::{
     },
     domain::{
         digest::Digest,
-        evaluation::Evaluation,
+        evaluation::{Evaluation, Isolation},
         genome::Space,
-        id::{AgentId, RunId, SessionId, Slot},
+        id::{AgentId, RunId, SessionId},
         journal::{Evaluated, Judged, Proposed},
         lifecycle::{RunState, Verdict},
         objective::{self, Objective},
@@ -56,6 +57,10 @@ pub(super) struct Driver {
     pub space: Arc<Space>,
     pub objectives: Arc<[Objective]>,
     pub suite: Digest,
+    /// How often every agent is evaluated, and how often a champion beside that.
+    pub repeats: u32,
+    pub confirm: u32,
+    pub isolation: Isolation,
     pub workers: usize,
     pub time_limit: Option<Duration>,
     pub checkpoint_every: Duration,
@@ -102,6 +107,21 @@ struct Drive {
 }
 
 impl Driver {
+    fn measure(&self) -> Measure {
+        Measure {
+            bench: Arc::clone(&self.bench),
+            registry: self.registry.clone(),
+            session: self.session,
+            space: Arc::clone(&self.space),
+            objectives: Arc::clone(&self.objectives),
+            suite: self.suite,
+            isolation: self.isolation,
+            seed: self.seed,
+            repeats: self.repeats,
+            confirm: self.confirm,
+        }
+    }
+
     /// Drives the run until it comes to rest, everything committed.
     ///
     /// # Errors
@@ -156,7 +176,8 @@ impl Drive {
                 } else {
                     let evaluation = self.d.bench.evaluate_now(&proposal.genome);
                     let evaluation = evaluation.ok_or(ManagerError::Stalled(self.d.run))?;
-                    batch.push(self.finish(proposal, evaluation));
+                    let measured = self.measured(evaluation);
+                    batch.push(self.finish(proposal, measured));
                 }
             }
             self.submit(batch).await?;
@@ -168,7 +189,7 @@ impl Drive {
 
     /// Evaluations in worker processes, `workers` at once.
     async fn work_in_processes(&mut self, replay: &mut Replay) -> Result<End, ManagerError> {
-        let bench = Arc::clone(&self.d.bench);
+        let measure = Arc::new(self.d.measure());
         let mut jobs = FuturesUnordered::new();
         let mut end = None;
         let mut give_up: Option<Instant> = None;
@@ -183,7 +204,11 @@ impl Drive {
                     if let Some(fitness) = replay.result(&self.d.registry, proposal.slot).await? {
                         self.d.engine.tell(proposal.slot, fitness);
                     } else {
-                        jobs.push(evaluate(Arc::clone(&bench), proposal, self.d.seed));
+                        let measure = Arc::clone(&measure);
+                        jobs.push(async move {
+                            let measured = measure.measure(&proposal).await;
+                            (proposal, measured)
+                        });
                     }
                 }
                 end = end.or_else(|| self.ended());
@@ -235,11 +260,21 @@ impl Drive {
         self.ended().ok_or(ManagerError::Stalled(self.d.run))
     }
 
-    /// Judges a result, tells the engine, and makes it ready to be committed.
-    fn finish(&mut self, proposal: Proposal, evaluation: Evaluation) -> Finished {
-        let d = &mut self.d;
+    /// A result of which nothing was executed: no seed, no repeat changes it.
+    fn measured(&self, evaluation: Evaluation) -> Measured {
+        let d = &self.d;
         let fitness =
             evaluation.scores.as_ref().ok().map(|scores| objective::fitness(&d.objectives, scores));
+        let whole =
+            Evaluated { suite: d.suite, seed: d.seed, evaluation, fitness, at_ms: clock::millis() };
+        Measured { whole, repeats: Vec::new() }
+    }
+
+    /// Judges a result, tells the engine, and makes it ready to be committed.
+    fn finish(&mut self, proposal: Proposal, measured: Measured) -> Finished {
+        let d = &mut self.d;
+        let Measured { whole: evaluated, repeats } = measured;
+        let fitness = evaluated.fitness;
         d.engine.tell(proposal.slot, fitness);
         let verdict = Verdict::of(fitness, proposal.parent_fitness, proposal.best_before);
         let delta = fitness.zip(proposal.parent_fitness).map(|(own, parent)| own - parent);
@@ -255,13 +290,8 @@ impl Drive {
                 genome: proposal.genome,
                 space: Arc::clone(&d.space),
             },
-            evaluated: Evaluated {
-                suite: d.suite,
-                seed: evaluation_seed(d.seed, proposal.slot),
-                evaluation,
-                fitness,
-                at_ms: clock::millis(),
-            },
+            evaluated,
+            repeats,
             judged: Judged { verdict, delta },
         }
     }
@@ -366,25 +396,4 @@ impl Drive {
         d.registry.set_run(d.run, RunState::Running, "", elapsed_ms, None).await?;
         Ok(())
     }
-}
-
-async fn evaluate(
-    bench: Arc<Bench>,
-    proposal: Proposal,
-    run_seed: u64,
-) -> (Proposal, Result<Evaluation, EvaluatorError>) {
-    let seed = evaluation_seed(run_seed, proposal.slot);
-    let outcome = bench.evaluate(&proposal.genome, seed).await;
-    (proposal, outcome)
-}
-
-/// The seed that the evaluator of `slot` is given: the same whenever it is asked for.
-/// The mixing function is SplitMix64's (Steele, Lea and Flood 2014).
-fn evaluation_seed(run: u64, slot: Slot) -> u64 {
-    let mut z = run
-        .wrapping_add(slot.generation.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .wrapping_add(u64::from(slot.index).wrapping_mul(0xbf58_476d_1ce4_e5b9));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

@@ -2,7 +2,9 @@
 
 pub mod error;
 pub mod view;
+mod turns;
 mod replay;
+mod measure;
 mod driver;
 mod plan;
 pub mod trial;
@@ -11,15 +13,12 @@ mod test_resuming;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -46,6 +45,7 @@ use crate::{
 use driver::{Driver, End};
 use error::ManagerError;
 use plan::{Plan, suite_digest};
+use turns::Turns;
 use view::RunView;
 
 /// The longest pause before a run that waits (for room on the disk, say) is tried again.
@@ -79,7 +79,7 @@ pub struct Manager {
     config: section::Manager,
     workers: usize,
     active: Mutex<HashMap<RunId, Active>>,
-    turns: Mutex<HashMap<RunId, Weak<AsyncMutex<()>>>>,
+    turns: Turns,
     shutdown: CancellationToken,
 }
 
@@ -107,7 +107,7 @@ impl Manager {
             config,
             workers,
             active: Mutex::default(),
-            turns: Mutex::default(),
+            turns: Turns::default(),
             shutdown: CancellationToken::new(),
         })
     }
@@ -121,7 +121,7 @@ impl Manager {
         let rows = self.registry.runs(Runs::AtWork, PAGE).await?;
         let count = rows.len();
         let all = stream::iter(rows.into_iter().map(|row| async {
-            let _turn = self.turn(row.id).await;
+            let _turn = self.turns.wait(row.id).await;
             self.take_up(row).await
         }));
         all.buffer_unordered(TAKEN_UP).try_collect::<()>().await?;
@@ -135,7 +135,7 @@ impl Manager {
     /// If the specification is wrong, the evaluator cannot work, a limit is reached, or the
     /// registry fails.
     pub async fn start(self: &Arc<Self>, start: Start) -> Result<RunView, ManagerError> {
-        let _turn = self.turn(start.id).await;
+        let _turn = self.turns.wait(start.id).await;
         if let Some(row) = self.registry.run(start.id).await? {
             return Ok(self.live(start.id).unwrap_or_else(|| row.into()));
         }
@@ -230,7 +230,7 @@ impl Manager {
     /// # Errors
     /// If it is not running, or the registry fails.
     pub async fn stop(&self, id: RunId) -> Result<RunView, ManagerError> {
-        let turn = self.turn(id).await;
+        let turn = self.turns.wait(id).await;
         let watched = self.active().get(&id).map(|active| {
             active.stop.cancel();
             active.view.clone()
@@ -257,7 +257,7 @@ impl Manager {
         id: RunId,
         limits: StopOverride,
     ) -> Result<RunView, ManagerError> {
-        let _turn = self.turn(id).await;
+        let _turn = self.turns.wait(id).await;
         let row = self.row(id).await?;
         change(&row, RunEvent::Resume)?;
         self.room()?;
@@ -285,19 +285,6 @@ impl Manager {
     fn active(&self) -> MutexGuard<'_, HashMap<RunId, Active>> {
         // The map is whole between any two statements that hold the lock.
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until nobody else starts, stops, resumes or ends the run `id`.
-    async fn turn(&self, id: RunId) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, lock| lock.strong_count() > 0);
-            let known = turns.get(&id).and_then(Weak::upgrade);
-            let lock = known.unwrap_or_default();
-            turns.insert(id, Arc::downgrade(&lock));
-            lock
-        };
-        lock.lock_owned().await
     }
 
     fn live(&self, id: RunId) -> Option<RunView> {
@@ -444,6 +431,9 @@ impl Manager {
             space: Arc::clone(&plan.setup.space),
             objectives: Arc::clone(&plan.objectives),
             suite: plan.suite,
+            repeats: plan.spec.suite.repeats,
+            confirm: plan.spec.suite.confirm,
+            isolation: Profile::named(&row.sandbox).unwrap_or(Profile::Full).isolation(),
             workers: (row.workers as usize).max(1),
             time_limit: plan.spec.stop.time.map(Duration::from_secs_f64),
             checkpoint_every: Duration::from_secs(self.config.checkpoint_seconds),
@@ -470,7 +460,7 @@ impl Manager {
         let row = view.borrow().row.clone();
         let run = row.id;
         tracing::info!(%run, state = state.as_str(), reason, "the run came to rest");
-        let _turn = self.turn(run).await;
+        let _turn = self.turns.wait(run).await;
         if let Err(error) = self.record(&row, state, &reason, row.elapsed_ms).await {
             tracing::error!(%run, %error, "the end of the run could not be recorded");
         }

@@ -139,6 +139,7 @@ impl Manager {
                 space,
             },
             evaluated,
+            repeats: Vec::new(),
             judged: Judged { verdict, delta: None },
         };
         self.registry.submit(None, trial.session, vec![finished]).await?.await?;

@@ -195,6 +195,7 @@ impl Committer {
             rows.agents.extend(more.agents);
             rows.appended.extend(more.appended);
             rows.blobs.extend(more.blobs);
+            rows.results.extend(more.results);
             blocks.extend(more_blocks);
             runs.extend(prepared.run.filter(|run| !runs.contains(run)));
             waiting.push((prepared.reply, heads, prepared.room));

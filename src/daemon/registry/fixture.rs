@@ -110,6 +110,7 @@ pub fn agent(slot: (u64, u32), parents: &[(u64, u32)], fitness: Option<f64>) -> 
             fitness,
             at_ms: 1_700_000_000_001,
         },
+        repeats: Vec::new(),
         judged: Judged { verdict: Verdict::of(fitness, None, Some(1e9)), delta: None },
     }
 }

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod model;
 mod recent;
 mod vault;
+pub mod measured;
 mod prepare;
 pub mod commit;
 pub mod sessions;
@@ -346,7 +347,8 @@ impl Registry {
 fn weight(batch: &[Finished]) -> usize {
     let mut seen = HashSet::new();
     let files = batch.iter().flat_map(|one| one.proposed.genome.files.values());
-    let artifacts = batch.iter().flat_map(|one| one.evaluated.evaluation.artifacts.values());
+    let evaluated = batch.iter().flat_map(|one| one.repeats.iter().chain([&one.evaluated]));
+    let artifacts = evaluated.flat_map(|one| one.evaluation.artifacts.values());
     let contents = files.map(|file| &file.bytes).chain(artifacts);
     contents.filter(|bytes| seen.insert((bytes.as_ptr(), bytes.len()))).map(bytes::Bytes::len).sum()
 }

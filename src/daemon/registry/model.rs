@@ -32,6 +32,8 @@ pub struct Finished {
     pub proposed: Proposed,
     /// How it scored.
     pub evaluated: Evaluated,
+    /// The evaluations that this is the mean of, if it is one.
+    pub repeats: Vec<Evaluated>,
     /// How it was judged.
     pub judged: Judged,
 }

@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     error::RegistryError,
+    measured::Sought,
     model::{Finished, MAX_ENTRIES},
     recent::Recent,
     vault::Session,
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     daemon::store::warm::{
         Warm,
-        rows::{AgentRow, BlobRow, Change, Group, NewAgent, NewHead, Node},
+        rows::{AgentRow, BlobRow, Change, Group, NewAgent, NewHead, NewResult, Node},
     },
     domain::{
         digest::Digest,
@@ -337,13 +338,16 @@ impl Preparer {
             heads.push(known.head());
         }
         let link = Link { agent, seq: 0, prev: None, parents: heads };
-        let Finished { proposed, evaluated, judged, .. } = finished;
+        let Finished { proposed, evaluated, repeats, judged, .. } = finished;
         let (generation, slot) = (proposed.generation, proposed.slot);
         let operators = proposed.operators.join(",");
         let (fitness, at_ms) = (evaluated.fitness, evaluated.at_ms);
         let ids = proposed.parents.clone();
-        let events =
-            [Event::Proposed(proposed), Event::Evaluated(evaluated), Event::Judged(judged)];
+        // What repeats come to is no result of its own.
+        let measured = 1..=repeats.len().max(1);
+        let mut events = vec![Event::Proposed(proposed)];
+        events.extend(repeats.into_iter().map(Event::Evaluated));
+        events.extend([Event::Evaluated(evaluated), Event::Judged(judged)]);
         let (head, digest) = self.entry(session, &link, &events, work)?;
         let digest = digest.ok_or_else(|| {
             FormatError::Invalid("an entry without a proposal begins no journal".to_owned())
@@ -351,6 +355,12 @@ impl Preparer {
         let genome = session.sealer.mac(BlobKind::Genome, &digest);
         self.last += 1;
         let node = self.last;
+        let results = events[measured].iter().filter_map(|event| match event {
+            Event::Evaluated(evaluated) => Sought::of(digest, evaluated),
+            _ => None,
+        });
+        let key = |sought: Sought| NewResult { key: sought.key(&session.sealer), agent: node };
+        work.rows.results.extend(results.map(key));
         let same = fingerprint(&genome, fitness, judged.verdict.as_str(), &ids);
         work.rows.agents.push(NewAgent {
             node,

@@ -132,6 +132,9 @@ impl WarmBackend for Flaky {
     async fn blob(&self, mac: [u8; 32]) -> Answer<Option<Vec<Cid>>> {
         self.real.rows().blob(mac).await
     }
+    async fn result(&self, key: [u8; 32]) -> Answer<Option<AgentId>> {
+        self.real.rows().result(key).await
+    }
     async fn count(&self) -> Answer<u64> {
         self.real.rows().count().await
     }

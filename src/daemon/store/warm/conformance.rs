@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::{
     Named, Runs, Warm,
     rows::{
-        BlobRow, Change, Direction, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride,
+        BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow, NewSession,
+        StopOverride,
     },
     sqlite::SqliteWarm,
 };
@@ -304,6 +305,7 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
             agents,
             appended: Vec::new(),
             blobs: vec![BlobRow { mac: [5; 32], cids: vec![Block::raw(vec![1]).cid; 3] }],
+            results: vec![NewResult { key: [7; 32], agent: 3 }],
             extent: None,
         });
         warm.write(vec![group, Change::Checkpoint(run(), 7, Bytes::from_static(b"one"))])
@@ -315,6 +317,8 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         assert_eq!((checkpoint.session, &checkpoint.sealed[..]), (session(), &b"two"[..]));
         assert_eq!(rows.blob([5; 32]).await.unwrap().unwrap().len(), 3);
         assert_eq!(rows.blob([6; 32]).await.unwrap(), None);
+        assert_eq!(rows.result([7; 32]).await.unwrap(), Some(id(3)));
+        assert_eq!(rows.result([6; 32]).await.unwrap(), None);
         assert_eq!(rows.check().await.unwrap(), []);
     })
     .await;

@@ -12,8 +12,10 @@ const APPLICATION: i64 = 0x4441_5257;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The steps from an empty database to the present schema; the version is the place, from 1.
-const MIGRATIONS: [(&str, &str); 1] =
-    [("0001_initial", include_str!("../../../../migrations/sqlite/0001_initial.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_initial", include_str!("../../../../migrations/sqlite/0001_initial.sql")),
+    ("0002_results", include_str!("../../../../migrations/sqlite/0002_results.sql")),
+];
 
 /// The schema version that this program reads and writes.
 #[must_use]

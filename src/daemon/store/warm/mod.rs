@@ -123,6 +123,9 @@ pub trait WarmBackend: Send + Sync {
     /// The blocks of a blob that is stored.
     async fn blob(&self, mac: [u8; 32]) -> Result<Option<Vec<Cid>>, StoreError>;
 
+    /// The agent whose journal records the result of that keyed digest.
+    async fn result(&self, key: [u8; 32]) -> Result<Option<AgentId>, StoreError>;
+
     /// How many agents there are.
     async fn count(&self) -> Result<u64, StoreError>;
 

@@ -250,6 +250,12 @@ pub fn results(open: &Connection, run: RunId, after: Node, limit: usize) -> Answ
     open.prepare_cached(sql)?.query_map((run.as_bytes(), after, rows(limit)), row)?.collect()
 }
 
+pub fn result(open: &Connection, key: [u8; 32]) -> Answer<Option<AgentId>> {
+    let sql = "SELECT a.id FROM result r JOIN agent a ON a.node = r.agent WHERE r.key = ?1";
+    let id = |row: &Row<'_>| Ok(AgentId::from_bytes(row.get(0)?));
+    open.prepare_cached(sql)?.query_row([key], id).optional()
+}
+
 pub fn blob_cids(open: &Connection, mac: [u8; 32]) -> Answer<Option<Vec<Cid>>> {
     let found: Option<Vec<u8>> = open
         .prepare_cached("SELECT cids FROM blob WHERE mac = ?1")?

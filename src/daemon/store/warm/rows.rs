@@ -193,6 +193,15 @@ pub struct BlobRow {
     pub cids: Vec<Cid>,
 }
 
+/// A result that can be found again: its keyed digest, and the agent whose journal records it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewResult {
+    /// The keyed digest of all that it depends on.
+    pub key: [u8; 32],
+    /// The agent's number.
+    pub agent: Node,
+}
+
 /// A session to be inserted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSession {
@@ -276,6 +285,8 @@ pub struct Group {
     pub appended: Vec<NewHead>,
     /// The blobs that came with them.
     pub blobs: Vec<BlobRow>,
+    /// The results that can be found again; what was there before stays.
+    pub results: Vec<NewResult>,
     /// The segment that holds their blocks, and its new length.
     pub extent: Option<Extent>,
 }

@@ -246,6 +246,10 @@ impl WarmBackend for SqliteWarm {
         self.answer("looking for a blob", move |open| read::blob_cids(open, mac)).await
     }
 
+    async fn result(&self, key: [u8; 32]) -> Result<Option<AgentId>, StoreError> {
+        self.answer("looking for a result", move |open| read::result(open, key)).await
+    }
+
     async fn count(&self) -> Result<u64, StoreError> {
         self.answer("counting agents", read::count).await
     }

@@ -241,6 +241,12 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
         let cids: Vec<u8> = row.cids.iter().flat_map(cid_bytes).collect();
         blob.execute((row.mac, cids))?;
     }
+    let mut result = open.prepare_cached(
+        "INSERT INTO result (key, agent) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING",
+    )?;
+    for row in &group.results {
+        result.execute((row.key, row.agent))?;
+    }
     let Some(extent) = group.extent else { return Ok(()) };
     open.prepare_cached(
         "INSERT INTO segment (number, length) VALUES (?1, ?2)
