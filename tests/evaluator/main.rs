@@ -6,6 +6,7 @@ mod contract;
 mod faults;
 mod contained;
 mod machines;
+mod attacks;
 
 use std::{
     fs,

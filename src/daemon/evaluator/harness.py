@@ -27,7 +27,7 @@ NEWNS, NEWIPC, NEWPID = 0x20000, 0x8000000, 0x20000000
 NOSUID, NODEV, NOEXEC = 2, 4, 8
 SYS_ADMIN = 1 << 21
 SET_PDEATHSIG, DUMPABLE, SET_SECCOMP, SUBREAPER, AMBIENT = 1, 4, 22, 36, 47
-PIDFD_OPEN = 434
+PIDFD_OPEN, LANDLOCK = 434, 444
 
 MAX_TEXT = 4096
 MAX_TRACE = 16384
@@ -265,9 +265,24 @@ def confine(task, directory):
     else:
         os.mkdir(directory, 0o700)
         os.environ["TMPDIR"] = os.environ["HOME"] = directory
+    if task["reach"]:
+        bound(task["reach"], directory)
     steps = task["filter"]
     program = Filter(len(steps) // 8, steps)
     check(libc.prctl(SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
+
+
+def bound(reach, directory):
+    """By Landlock, to what reach.rs lists and to a directory of its own."""
+    bounded = b"".join(bits.to_bytes(8, sys.byteorder) for bits in reach["bounded"])
+    rules = check(libc.syscall(LANDLOCK, bounded, len(bounded), 0), "landlock")
+    for path, rights in [*reach["rules"], (directory, reach["own"])]:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = rights.to_bytes(8, sys.byteorder) + fd.to_bytes(4, sys.byteorder)
+        check(libc.syscall(LANDLOCK + 1, rules, 1, rule, 0), "landlock")
+        os.close(fd)
+    check(libc.syscall(LANDLOCK + 2, rules, 0), "landlock")
+    os.close(rules)
 
 
 def candidate(task, module, stages, request, body, fds, directory):

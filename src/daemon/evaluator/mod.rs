@@ -227,7 +227,18 @@ impl Evaluator {
                 mandatory: false,
                 state: found.ok_or_else(|| without.to_owned()),
             });
-        mandatory.chain(optional).collect()
+        let landlock = Layer {
+            name: "Landlock",
+            mandatory: false,
+            state: sandbox::landlock()
+                .map(|abi| format!("ABI {abi}: files, devices, TCP, signals bounded once more"))
+                .ok_or_else(|| {
+                    "this kernel has none, or one without renames; use 5.19 or later with \
+                     CONFIG_SECURITY_LANDLOCK and landlock in lsm="
+                        .to_owned()
+                }),
+        };
+        mandatory.chain(optional).chain([landlock]).collect()
     }
 
     /// The interpreter; asked for once.

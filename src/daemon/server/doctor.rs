@@ -48,7 +48,7 @@ fn layer(layer: Layer) -> Check {
     let hint = if layer.mandatory {
         "`--sandbox=reduced` does without, and stamps the results"
     } else {
-        "results are as safe, but a limit is kept less exactly"
+        "the sandbox holds without it, with one fence less or a limit kept less exactly"
     };
     let found = layer.state.map_err(|why| (why, hint.to_owned()));
     check(&format!("sandbox: {}", layer.name), worse, found)

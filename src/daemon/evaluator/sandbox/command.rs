@@ -26,7 +26,7 @@ use rustix::{
 };
 use seccompiler::sock_filter;
 
-use super::{confine, process, view};
+use super::{confine, process, reach::Reach, view};
 use crate::{
     daemon::evaluator::{
         frame,
@@ -55,6 +55,8 @@ pub struct Place<'a> {
     pub environment: Vec<(&'static str, OsString)>,
     /// The system call filter.
     pub filter: &'a [sock_filter],
+    /// What candidates may reach at most.
+    pub reach: Option<&'a Reach>,
     /// What one evaluation may use.
     pub limits: &'a Limits,
     /// Whether each candidate has namespaces of its own.
@@ -158,6 +160,9 @@ fn keep(
     } else {
         process::adopt_orphans()?;
         fs::create_dir(directory)?;
+    }
+    if let Some(reach) = place.reach {
+        reach.enter(directory)?;
     }
     seccompiler::apply_filter(place.filter).map_err(io::Error::other)?;
     let agent = directory.join("agent");

@@ -62,7 +62,9 @@ pub fn limit(limits: &Limits, group: &Group, own: u32) -> io::Result<()> {
     // The group, which counts how often it was hit, shall be hit first.
     let room = if group.bounds_processes() { own + 16 } else { own };
     let mut list = vec![
-        (Resource::Core, 0),
+        // Not 0: a program of the system that takes core dumps from a pipe would get them
+        // all the same, but not with this length, which the kernel holds for a fault.
+        (Resource::Core, 1),
         (Resource::Nofile, DESCRIPTORS),
         (Resource::Fsize, mib(limits.disk_mib.max(1))),
         (Resource::Nproc, u64::from(limits.processes.saturating_add(room))),

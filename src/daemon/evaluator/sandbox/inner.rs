@@ -20,9 +20,9 @@ use serde_json::json;
 
 use super::{
     command::{self, Place},
-    confine,
-    filter::{self, For},
-    process, tell, view,
+    confine, filter, process,
+    reach::{self, Reach},
+    tell, view,
 };
 use crate::daemon::evaluator::plan::{Fault, Plan, Start, Task, USER};
 
@@ -49,7 +49,7 @@ fn prepare(
     spaces: bool,
 ) -> Result<Infallible, Fault> {
     let layer = |name: &'static str| move |error: io::Error| Fault::new(name, &error);
-    let program = filter::program(For::Candidate).map_err(layer("system call filter"))?;
+    let program = filter::candidate().map_err(layer("system call filter"))?;
     let steps = filter::bytes(&program);
     let inside = if spaces {
         Inside { ours: view::OURS.into(), suite: view::SUITE.into(), tmp: view::TMP.into() }
@@ -57,7 +57,11 @@ fn prepare(
         let (ours, tmp) = (plan.room.join("ours"), plan.room.join("tmp"));
         Inside { ours, suite: plan.suite.clone(), tmp }
     };
-    let task = task(plan, &inside, spaces);
+    if !spaces {
+        make_room(plan, &inside).map_err(layer("scratch directory"))?;
+    }
+    let reach = reach(plan, &inside, spaces);
+    let task = task(plan, &inside, spaces, reach.as_ref());
     let files: [(&str, &[u8]); 4] = [
         ("harness.py", HARNESS.as_bytes()),
         ("evaluation_result.py", RESULT.as_bytes()),
@@ -71,7 +75,7 @@ fn prepare(
         let options = view::tmp_options(plan.limits.disk_mib);
         parts.enter(&files, &options).map_err(layer("mounts"))?;
     } else {
-        room(plan, &inside, &files, user).map_err(layer("scratch directory"))?;
+        furnish(&inside, &files, user).map_err(layer("scratch directory"))?;
         if let Some(user) = user {
             confine::become_user(user).map_err(layer("own user"))?;
         }
@@ -84,7 +88,14 @@ fn prepare(
     } else {
         confine::drop_privileges().map_err(layer("privileges"))?;
     }
-    let outer = filter::program(For::Harness).map_err(layer("system call filter"))?;
+    // One that mounts for its candidates may not be bounded in its files: a kernel with
+    // Landlock refuses mounts then.
+    match &reach {
+        Some(reach) if !spaces => reach.enter(&inside.tmp).map_err(layer("Landlock"))?,
+        _ => {}
+    }
+    reach::leave_others_alone().map_err(layer("Landlock"))?;
+    let outer = filter::program(spaces).map_err(layer("system call filter"))?;
     seccompiler::apply_filter(&outer)
         .map_err(|error| Fault::new("system call filter", &io::Error::other(error)))?;
     match &plan.task {
@@ -103,6 +114,7 @@ fn prepare(
                 tmp: &inside.tmp,
                 environment: environment(&inside.tmp, bin.as_deref()),
                 filter: &program,
+                reach: reach.as_ref(),
                 limits: &plan.limits,
                 namespaces: spaces,
             };
@@ -120,7 +132,19 @@ struct Inside {
     tmp: PathBuf,
 }
 
-fn task(plan: &Plan, inside: &Inside, spaces: bool) -> String {
+/// What candidates may reach at most: all of the view, or where there is none what it would
+/// show.
+fn reach(plan: &Plan, inside: &Inside, spaces: bool) -> Option<Reach> {
+    if spaces {
+        return Reach::new(&["/".into()], &["/dev".into()]);
+    }
+    let (mut readable, devices) = view::without();
+    readable.extend_from_slice(&plan.binds);
+    readable.extend([inside.suite.clone(), inside.ours.clone()]);
+    Reach::new(&readable, &devices)
+}
+
+fn task(plan: &Plan, inside: &Inside, spaces: bool, reach: Option<&Reach>) -> String {
     let Task::Python { path, evaluator, cascade, thresholds, .. } = &plan.task else {
         return String::new();
     };
@@ -135,21 +159,22 @@ fn task(plan: &Plan, inside: &Inside, spaces: bool) -> String {
         "output": plan.limits.output_kib.saturating_mul(1 << 10),
         "namespaces": spaces,
         "tmp_options": view::tmp_options(plan.limits.disk_mib),
+        "reach": reach.map(Reach::numbers),
     })
     .to_string()
 }
 
 /// Without mount namespaces: a directory outside takes the place of the tmpfs.
-fn room(
-    plan: &Plan,
-    inside: &Inside,
-    files: &[(&str, &[u8])],
-    user: Option<u32>,
-) -> io::Result<()> {
+fn make_room(plan: &Plan, inside: &Inside) -> io::Result<()> {
     for dir in [&plan.room, &inside.ours, &inside.tmp] {
         fs::create_dir_all(dir)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
     }
+    Ok(())
+}
+
+/// Puts our files there; the rest becomes the user's.
+fn furnish(inside: &Inside, files: &[(&str, &[u8])], user: Option<u32>) -> io::Result<()> {
     for (name, content) in files {
         fs::write(inside.ours.join(name), content)?;
     }

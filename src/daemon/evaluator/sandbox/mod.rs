@@ -12,6 +12,7 @@ mod process;
 mod filter;
 mod view;
 mod confine;
+mod reach;
 mod watch;
 mod command;
 mod inner;
@@ -45,6 +46,12 @@ pub const ARGUMENT: &str = "__sandbox";
 const USERS: u32 = 0x7000_0000;
 /// The user "nobody", where the others cannot be had.
 const NOBODY: u32 = 65_534;
+
+/// The version of Landlock that bounds what is in a sandbox once more, if there is one.
+#[must_use]
+pub fn landlock() -> Option<String> {
+    reach::version()
+}
 
 /// Becomes a sandbox if the first argument says so; `darwind` asks this before all else,
 /// while it has one thread. The program's own name is not among `args`.

@@ -33,6 +33,8 @@ const BASE: &str = "/tmp";
 const SYSTEM: [&str; 7] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives"];
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// What there is of `/etc` beside.
+const SETTINGS: [&str; 5] = ["ld.so.cache", "passwd", "group", "nsswitch.conf", "hosts"];
 /// The linker's cache is larger than this on no sane system.
 const MAX_CACHE: u64 = 4 << 20;
 
@@ -132,6 +134,16 @@ impl Parts {
         let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         set_attributes(root.as_fd(), READ_ONLY | NO_SUID | NO_DEVICES, false)
     }
+}
+
+/// What may be read of this system where there is no view of our own, and the devices that
+/// may be written to: the same as in one, but the real files.
+#[must_use]
+pub fn without() -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let settings = SETTINGS.map(|name| Path::new("/etc").join(name));
+    let system = SYSTEM.iter().chain(&["/proc"]).map(PathBuf::from);
+    let devices = DEVICES.map(|name| Path::new("/dev").join(name));
+    (system.chain(settings).collect(), devices.to_vec())
 }
 
 /// The mount options of the tmpfs to write in.
