@@ -4,6 +4,7 @@ pub mod id;
 pub mod digest;
 pub mod genome;
 pub mod objective;
+pub mod statistics;
 pub mod evaluation;
 pub mod suite;
 pub mod spec;

@@ -9,5 +9,6 @@ mod daemon;
 mod shell;
 mod basics;
 mod evolving;
+mod evaluating;
 mod mistakes;
 mod services;
