@@ -38,6 +38,9 @@ def imported(path):
     module = importlib.util.module_from_spec(spec)
     sys.modules["evaluation_module"] = module
     spec.loader.exec_module(module)
+    if "numpy" in sys.modules:
+        # NumPy 2 loads it when it is first used, which is after a candidate's seed was set.
+        importlib.import_module("numpy.random")
     return module
 
 
