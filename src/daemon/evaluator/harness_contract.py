@@ -30,7 +30,11 @@ def load(task):
     os.chdir(task["suite"])
     sys.path.insert(0, os.path.dirname(path))
     sys.argv[:] = [path]
-    return Functions(task, path) if task["args"] is None else Script(task, path)
+    contract = Functions(task, path) if task["args"] is None else Script(task, path)
+    if "numpy" in sys.modules:
+        # NumPy 2 loads it when it is first used, which is after a candidate's seed was set.
+        importlib.import_module("numpy.random")
+    return contract
 
 
 def imported(path):
@@ -38,9 +42,6 @@ def imported(path):
     module = importlib.util.module_from_spec(spec)
     sys.modules["evaluation_module"] = module
     spec.loader.exec_module(module)
-    if "numpy" in sys.modules:
-        # NumPy 2 loads it when it is first used, which is after a candidate's seed was set.
-        importlib.import_module("numpy.random")
     return module
 
 
