@@ -35,7 +35,7 @@ Examples:
 Ctrl-C stops the run once what is being evaluated is done; `darwin runs resume` takes it up
 again. A second Ctrl-C leaves at once, and the run goes on in the daemon until it has stopped.";
 
-/// Evolve agents against a suite, from a darwin.toml or an OpenEvolve problem
+/// Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task
 ///
 /// Starts a run in the daemon and follows it: live on a terminal, in a few lines elsewhere.
 /// The run goes on if the terminal is closed, and after a crash or a restart of the daemon.
@@ -43,7 +43,8 @@ again. A second Ctrl-C leaves at once, and the run goes on in the daemon until i
 #[command(after_help = EXAMPLES)]
 pub struct Evolve {
     /// A darwin.toml, a directory that holds one, or the directory of an OpenEvolve problem
-    /// (initial_program.*, evaluator.py and perhaps config.yaml)
+    /// (initial_program.*, evaluator.py and perhaps config.yaml) or of a ShinkaEvolve task
+    /// (initial.*, evaluate.py)
     #[arg(value_name = "SPEC|DIR", value_hint = ValueHint::AnyPath)]
     path: PathBuf,
     /// Seed of all random choices; the same seed gives the same run

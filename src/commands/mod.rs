@@ -12,6 +12,7 @@ mod naming;
 mod session;
 mod evolve;
 mod runs;
+mod report;
 mod eval;
 mod agents;
 mod tree;

@@ -174,6 +174,13 @@ impl Output {
         self.talk(&format!("{label} {line}"));
     }
 
+    /// An annotation of GitHub's, which its runners read on either stream.
+    pub fn annotate(&mut self, level: &str, title: &str, message: &str) {
+        // A document on stdout stands before it.
+        let _ = self.flush();
+        self.talk(&annotation(level, title, message));
+    }
+
     /// Says why a command failed, and what to do.
     pub fn failure(&mut self, failure: &Failure) {
         let Failure::Fault { code, message, hints } = failure else { return };
@@ -270,6 +277,16 @@ fn painted(color: bool, tone: Tone, text: &str) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// A command to GitHub's runner: on one line, and nothing in it ends a part of it early.
+fn annotation(level: &str, title: &str, message: &str) -> String {
+    let data = |text: &str| {
+        let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        text.replace(char::is_control, " ")
+    };
+    let title = data(title).replace(':', "%3A").replace(',', "%2C");
+    format!("::{level} title={title}::{}", data(message))
+}
+
 fn aligned<const N: usize>(
     cells: &[String; N],
     head: &[(&str, Side); N],
@@ -312,6 +329,14 @@ mod tests {
     fn a_document_begins_with_what_it_is() {
         let text = document("a", json!({"b": 1, "z": null}), false);
         assert_eq!(text, r#"{"format":"darwin/1","kind":"a","b":1,"z":null}"#);
+    }
+
+    #[test]
+    fn an_annotation_is_one_line_whatever_it_says() {
+        assert_eq!(
+            annotation("error", "a: b, c", "100 %\r\n::notice::d\x1b[0m"),
+            "::error title=a%3A b%2C c::100 %25%0D%0A::notice::d [0m"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         genome::{Genome, Space},
         spec::RunSpec,
-        suite::{Bundle, Method},
+        suite::Bundle,
     },
     evolution::{engine::Engine, error::EngineError, setup::Setup},
 };
@@ -30,7 +30,7 @@ pub fn fits(spec: &RunSpec, space: Space, files: &Bundle) -> Result<(), SpecErro
     if spec.stop.time.is_some_and(|time| !(time > 0.0 && time.is_finite())) {
         return wrong("stop.time", "give seconds, above 0");
     }
-    if let Method::Python { program: Some(program), .. } = &spec.suite.method
+    if let Some(program) = spec.suite.method.program()
         && !files.keys().any(|path| path.as_str() == program)
     {
         let what = format!("there is no file “{program}” among the agent's files");

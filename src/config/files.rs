@@ -40,6 +40,47 @@ pub fn directory(dir: &Path) -> Result<Bundle, SpecError> {
     Ok(reader.files)
 }
 
+/// The names of the files in `dir` that are called `stem`, with any extension.
+///
+/// # Errors
+/// If `dir` cannot be read.
+pub fn named(dir: &Path, stem: &str) -> Result<Vec<String>, SpecError> {
+    let unreadable = |error| SpecError::file(dir, format!("cannot be read: {error}"));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        let extension = name.to_str().and_then(|name| name.strip_prefix(stem)?.strip_prefix('.'));
+        if extension.is_some_and(|extension| !extension.is_empty() && !extension.contains('.')) {
+            names.extend(name.to_str().map(str::to_owned));
+        }
+    }
+    Ok(names)
+}
+
+/// The only file of that kind.
+///
+/// # Errors
+/// If there is none, or more than one.
+pub fn only(dir: &Path, stem: &str) -> Result<String, SpecError> {
+    let mut names = named(dir, stem)?;
+    match (names.pop(), names.is_empty()) {
+        (Some(name), true) => Ok(name),
+        (None, _) => {
+            Err(SpecError::file(dir, format!("there is no {stem}.*; add the first program")))
+        }
+        (Some(_), false) => {
+            Err(SpecError::file(dir, format!("there is more than one {stem}.*; keep one")))
+        }
+    }
+}
+
+/// What a project is called that does not say: as its directory.
+#[must_use]
+pub fn title(dir: &Path, otherwise: &str) -> String {
+    let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    full.file_name().and_then(|name| name.to_str()).unwrap_or(otherwise).to_owned()
+}
+
 /// Collects files below one directory.
 pub struct Reader {
     base: PathBuf,

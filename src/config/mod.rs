@@ -12,6 +12,7 @@ pub mod suite;
 pub mod space;
 pub mod check;
 pub mod openevolve;
+pub mod shinka;
 pub mod spec;
 
 pub use layers::{Loaded, Sources};

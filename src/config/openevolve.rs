@@ -3,7 +3,7 @@
 //!
 //! What means something here is mapped; every other key that is set is named in one warning.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use serde_yaml_ng::{Mapping, Value};
 
@@ -20,6 +20,7 @@ use crate::domain::{
 };
 
 const EVALUATOR: &str = "evaluator.py";
+const INITIAL: &str = "initial_program";
 
 /// `OpenEvolve`'s own defaults (0.3.2), where they differ from ours.
 const ITERATIONS: u64 = 10_000;
@@ -32,7 +33,7 @@ const OF_MODELS: [&str; 2] = ["llm", "prompt"];
 /// Whether the directory looks like such a problem.
 #[must_use]
 pub fn is(dir: &Path) -> bool {
-    dir.join(EVALUATOR).is_file() || initial(dir).is_ok_and(|names| !names.is_empty())
+    dir.join(EVALUATOR).is_file() || files::named(dir, INITIAL).is_ok_and(|all| !all.is_empty())
 }
 
 /// Reads the problem in `dir`.
@@ -40,27 +41,14 @@ pub fn is(dir: &Path) -> bool {
 /// # Errors
 /// Names the file, the key, and what to do.
 pub fn load(dir: &Path) -> Result<Project, SpecError> {
-    let mut names = initial(dir)?;
-    let program = match (names.pop(), names.is_empty()) {
-        (Some(name), true) => name,
-        (None, _) => {
-            return Err(SpecError::file(
-                dir,
-                "there is no initial_program.*; add the first program",
-            ));
-        }
-        (Some(_), false) => {
-            return Err(SpecError::file(dir, "there is more than one initial_program.*; keep one"));
-        }
-    };
+    let program = files::only(dir, INITIAL)?;
     if !dir.join(EVALUATOR).is_file() {
         return Err(SpecError::file(
             dir,
             "there is no evaluator.py; add one that defines evaluate(program_path)",
         ));
     }
-    let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let name = full.file_name().and_then(|name| name.to_str()).unwrap_or("problem").to_owned();
+    let name = files::title(dir, "problem");
     let (config_path, config) = config(dir)?;
     let mut keys = Keys { config, used: BTreeSet::new() };
     let spec = spec(&mut keys, name, &program).map_err(|error| error.within(&config_path))?;
@@ -73,19 +61,6 @@ pub fn load(dir: &Path) -> Result<Project, SpecError> {
     check::fits(&spec, space(&spec)?, &agent_files).map_err(|error| error.within(dir))?;
     let warnings = keys.warning(&config_path).into_iter().collect();
     Ok(Project { spec, agent_files, suite_files, warnings })
-}
-
-/// The names of the files that could be the initial program.
-fn initial(dir: &Path) -> Result<Vec<String>, SpecError> {
-    let unreadable = |error| SpecError::file(dir, format!("cannot be read: {error}"));
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name();
-        if let Some(name) = name.to_str().filter(|name| name.starts_with("initial_program.")) {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
 }
 
 fn config(dir: &Path) -> Result<(std::path::PathBuf, Mapping), SpecError> {
@@ -236,6 +211,8 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn problem(config: &str) -> tempfile::TempDir {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{check, error::SpecError, files::Reader, openevolve, suite, table, text};
+use super::{check, error::SpecError, files::Reader, openevolve, shinka, suite, table, text};
 use crate::domain::{
     genome::{FilePath, MAX_PATH},
     spec::{AgentSpec, OperatorSpec, RunSpec, Search, Selection, Stop},
@@ -17,7 +17,7 @@ pub use super::{files::Project, space::space};
 pub const DEFAULT_GENERATIONS: u64 = 200;
 
 /// Reads a project: a `darwin.toml`, the directory of one, or the directory of an
-/// OpenEvolve problem.
+/// OpenEvolve problem or a ShinkaEvolve task.
 ///
 /// # Errors
 /// Names the file, the field, and what to do.
@@ -30,11 +30,14 @@ pub fn load(path: &Path) -> Result<Project, SpecError> {
         project(&spec)
     } else if openevolve::is(path) {
         openevolve::load(path)
+    } else if shinka::is(path) {
+        shinka::load(path)
     } else {
         Err(SpecError::file(
             path,
             "there is neither a darwin.toml nor an OpenEvolve problem (initial_program.* and \
-             evaluator.py) here; write a darwin.toml, or name another directory",
+             evaluator.py) nor a ShinkaEvolve task (initial.* and evaluate.py) here; write a \
+             darwin.toml, or name another directory",
         ))
     }
 }

@@ -77,12 +77,14 @@ pub(super) fn read(
         Some("python") => {
             &["evaluator", "program", "cascade", "cascade_thresholds", "feature_dimensions"]
         }
+        Some("shinka") => &["evaluator", "program", "args"],
         Some(other) => {
-            let hint = text::hint(other, &["builtin", "command", "python"]);
+            let hint = text::hint(other, &["builtin", "command", "python", "shinka"]);
             return Err(fault(place, "kind", format!("there is no kind “{other}”; {hint}")));
         }
         None => {
-            return Err(fault(place, "kind", "is missing; give “builtin”, “command” or “python”"));
+            let what = "is missing; give “builtin”, “command”, “python” or “shinka”";
+            return Err(fault(place, "kind", what));
         }
     };
     let common = ["name", "kind", "objectives", "limits", "files", "repeats", "confirm"];
@@ -193,19 +195,36 @@ fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
             if argv.first().is_none_or(String::is_empty) {
                 return fault("argv", "is empty; give a program and its arguments");
             }
-            if argv.len() > 256 || argv.iter().any(|arg| arg.len() > 4096 || arg.contains('\0')) {
-                return fault("argv", "give at most 256 arguments of at most 4096 bytes");
+            if !are_arguments(argv) {
+                return fault("argv", ARGUMENTS);
+            }
+        }
+        Method::Shinka { evaluator, program, args } => {
+            paths(place, evaluator, program.as_ref())?;
+            if !are_arguments(args) {
+                return fault("args", ARGUMENTS);
             }
         }
         Method::Python { evaluator, program, cascade_thresholds, .. } => {
-            for (key, path) in [("evaluator", Some(evaluator)), ("program", program.as_ref())] {
-                if let Some(Err(error)) = path.map(|path| FilePath::new(path)) {
-                    return fault(key, &error.to_string());
-                }
-            }
+            paths(place, evaluator, program.as_ref())?;
             if cascade_thresholds.iter().any(|threshold| !threshold.is_finite()) {
                 return fault("cascade_thresholds", "must be finite numbers");
             }
+        }
+    }
+    Ok(())
+}
+
+const ARGUMENTS: &str = "give at most 256 arguments of at most 4096 bytes";
+
+fn are_arguments(list: &[String]) -> bool {
+    list.len() <= 256 && list.iter().all(|arg| arg.len() <= 4096 && !arg.contains('\0'))
+}
+
+fn paths(place: &str, evaluator: &str, program: Option<&String>) -> Result<(), SpecError> {
+    for (key, path) in [("evaluator", Some(evaluator)), ("program", program.map(String::as_str))] {
+        if let Some(Err(error)) = path.map(FilePath::new) {
+            return Err(fault(place, key, error.to_string()));
         }
     }
     Ok(())
@@ -222,8 +241,10 @@ pub fn check_files(suite: &Suite, place: &str, files: &Bundle) -> Result<(), Spe
     };
     match &suite.method {
         Method::Builtin { .. } => Ok(()),
-        Method::Python { evaluator, .. } if has(evaluator) => Ok(()),
-        Method::Python { evaluator, .. } => Err(fault(
+        Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. } if has(evaluator) => {
+            Ok(())
+        }
+        Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. } => Err(fault(
             place,
             "evaluator",
             format!("there is no file “{evaluator}” in the suite's directory"),

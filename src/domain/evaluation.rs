@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+/// What the names of private metrics begin with: people see them, mutation operators never do.
+pub const PRIVATE: &str = "private/";
+
 /// A metric as the evaluator gave it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -4,6 +4,7 @@ pub mod id;
 pub mod digest;
 pub mod genome;
 pub mod objective;
+pub mod statistics;
 pub mod evaluation;
 pub mod repeats;
 pub mod suite;

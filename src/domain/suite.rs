@@ -13,7 +13,8 @@ pub struct Suite {
     /// What users call it.
     pub name: String,
     /// What is measured; the first is the one shown. May be left out for `builtin` and
-    /// `python`, which then have `score` (minimised) and `combined_score` (maximised).
+    /// `python` and `shinka`, which then have `score` (minimised) and `combined_score`
+    /// (maximised).
     #[serde(default)]
     pub objectives: Vec<Objective>,
     /// How it is measured.
@@ -75,6 +76,35 @@ pub enum Method {
         #[serde(default = "features")]
         feature_dimensions: Vec<String>,
     },
+    /// A Python program that scores a candidate and writes the result to files: the contract of
+    /// ShinkaEvolve.
+    Shinka {
+        /// The program, relative to the suite's directory. It gets `--program_path` and
+        /// `--results_dir`.
+        #[serde(default = "script")]
+        evaluator: String,
+        /// The agent's file whose path it gets; if left out, its only file or its directory.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
+        /// More arguments.
+        #[serde(default)]
+        args: Vec<String>,
+    },
+}
+
+impl Method {
+    /// The agent's file that the evaluator gets, if one is named.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Self::Python { program, .. } | Self::Shinka { program, .. } => program.as_deref(),
+            Self::Builtin { .. } | Self::Command { .. } => None,
+        }
+    }
+}
+
+fn script() -> String {
+    "evaluate.py".to_owned()
 }
 
 fn yes() -> bool {

@@ -223,7 +223,11 @@ fn fitting(setup: &Setup, axes: &[Axis], marked: bool) -> Result<Vec<OperatorSpe
         specs.push(of(Operator::PromptSplice, 1.0));
     }
     if specs.is_empty() {
-        return Err(EngineError::NothingToVary);
+        // Text without a number in it: the lines that are there in other places.
+        if !splice::has_lines(&setup.initial.files, marked) {
+            return Err(EngineError::NothingToVary);
+        }
+        specs.push(of(Operator::PromptSplice, 1.0));
     }
     specs.push(of(Operator::Uniform, 1.0));
     specs.push(of(Operator::TwoPoint, 0.5));

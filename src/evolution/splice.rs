@@ -27,6 +27,12 @@ pub(super) fn possible(files: &Files, marked: bool) -> bool {
     !sites(files, marked).is_empty()
 }
 
+/// Whether there are lines to begin with.
+pub(super) fn has_lines(files: &Files, marked: bool) -> bool {
+    let lines = |site: &Site<'_>| !passages(site.text, site.region.clone(), false).is_empty();
+    sites(files, marked).iter().any(lines)
+}
+
 /// `own` with one passage (some lines, or paragraphs) exchanged for one of `donor`'s. The
 /// passage comes from the same file half of the time, else from any text of the donor's,
 /// so that an agent can bring a stock of passages in files that never change.

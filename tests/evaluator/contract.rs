@@ -118,6 +118,105 @@ async fn stages_run_as_far_as_their_thresholds_let_them() {
     bench.close().await;
 }
 
+/// What stages come to whose results are these Python expressions.
+async fn staged(world: &World, suite: &Suite, results: &[&str]) -> Evaluation {
+    let mut text = "nan = float('nan')\n".to_owned();
+    for (at, result) in (1..).zip(results) {
+        text += &format!("async def evaluate_stage{at}(path): return {result}\n");
+    }
+    text += "def evaluate(path): return {'combined_score': 9, 'whole': 1}\n";
+    let bench = world.open(suite, &[("evaluator.py", &text)]).await.unwrap();
+    let evaluation = bench.evaluate(&program(""), 0).await.unwrap();
+    bench.close().await;
+    evaluation
+}
+
+#[tokio::test]
+async fn a_threshold_is_passed_by_openevolves_rule() {
+    let world = World::new();
+    let suite = python(limits());
+    for (first, passes) in [
+        ("{'combined_score': 0.5}", true),
+        ("{'combined_score': 0.49, 'other': 9}", false),
+        // Without a combined score that is a number: the mean of all numbers and flags, `error`
+        // excepted.
+        ("{'a': 0, 'b': 1}", true),
+        ("{'a': 0.25, 'ok': True, 'error': -9, 'word': 'x', 'list': [5]}", true),
+        ("{'a': 0.75, 'ok': False}", false),
+        ("{'combined_score': 'high', 'a': 1}", true),
+        ("{'combined_score': nan, 'a': 1}", false),
+        ("{'complexity': 1}", true),
+        ("{'word': 'x'}", false),
+        ("{}", false),
+    ] {
+        let found = staged(&world, &suite, &[first, "{'second': 1}"]).await;
+        assert_eq!(found.metrics.contains_key("second"), passes, "{first}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn stages_are_awaited_and_merged_and_stop_where_the_thresholds_do() {
+    let world = World::new();
+    let mut suite = python(limits());
+    let results = [
+        "{'combined_score': 1, 'a': 1, 'artifacts': {'one': 'x', 'both': 'old'}}",
+        "{'combined_score': 2, 'a': 2, 'artifacts': {'both': b'new'}}",
+        "{'combined_score': 3, 'c': 3}",
+    ];
+    let all = staged(&world, &suite, &results).await;
+    assert_eq!(all.scores, Ok(vec![3.0]), "{all:?}");
+    assert_eq!(
+        (&all.metrics["a"], &all.metrics["c"]),
+        (&Metric::Number(2.0), &Metric::Number(3.0))
+    );
+    assert_eq!((&all.artifacts["one"][..], &all.artifacts["both"][..]), (&b"x"[..], &b"new"[..]));
+    assert!(!all.metrics.contains_key("whole"));
+
+    let thresholds = |suite: &mut Suite, list: &[f64], on| {
+        let Method::Python { cascade, cascade_thresholds, .. } = &mut suite.method else {
+            unreachable!()
+        };
+        (*cascade, *cascade_thresholds) = (on, list.to_vec());
+    };
+    // There is no threshold for the third.
+    thresholds(&mut suite, &[0.5], true);
+    assert_eq!(staged(&world, &suite, &results).await.scores, Ok(vec![2.0]));
+    thresholds(&mut suite, &[0.5, 2.5], true);
+    assert_eq!(staged(&world, &suite, &results).await.scores, Ok(vec![2.0]));
+    // Without stages, or without the first of them, the whole is evaluated.
+    thresholds(&mut suite, &[0.5, 0.5], false);
+    assert_eq!(staged(&world, &suite, &results).await.scores, Ok(vec![9.0]));
+    thresholds(&mut suite, &[0.5, 0.5], true);
+    let lone = "def evaluate_stage2(path): return {'combined_score': 2}\n\
+                def evaluate(path): return {'combined_score': 9}";
+    let bench = world.open(&suite, &[("evaluator.py", lone)]).await.unwrap();
+    assert_eq!(bench.evaluate(&program(""), 0).await.unwrap().scores, Ok(vec![9.0]));
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_dicts_own_artefacts_are_artefacts_and_features_are_not_in_the_mean() {
+    let world = World::new();
+    let text = "def evaluate(path): return eval(open(path).read())";
+    let bench = world.python(text).await.unwrap();
+    let run = async |text: &str| bench.evaluate(&program(text), 0).await.unwrap();
+    let found =
+        run("{'a': 1, 'b': 3, 'complexity': 50, 'artifacts': {'log': 'l', 'raw': b'\\xff', \
+                     'tree': [1]}}")
+        .await;
+    assert_eq!(found.scores, Ok(vec![2.0]), "{found:?}");
+    assert_eq!(
+        (&found.artifacts["log"][..], &found.artifacts["raw"][..]),
+        (&b"l"[..], &b"\xff"[..])
+    );
+    assert_eq!(found.artifacts["tree"], "[1]");
+    assert!(!found.metrics.contains_key("artifacts"));
+    // What is no dictionary of them is a metric like any other.
+    let odd = run("{'a': 1, 'artifacts': 3}").await;
+    assert_eq!((odd.scores, &odd.metrics["artifacts"]), (Ok(vec![2.0]), &Metric::Number(3.0)));
+    bench.close().await;
+}
+
 #[tokio::test]
 async fn what_is_no_score_is_a_failure_with_a_reason() {
     let world = World::new();

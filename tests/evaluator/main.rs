@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
 mod contract;
+mod shinka;
 mod faults;
 mod contained;
 mod machines;

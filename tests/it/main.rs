@@ -9,6 +9,7 @@ mod daemon;
 mod shell;
 mod basics;
 mod evolving;
+mod evaluating;
 mod mistakes;
 mod problems;
 mod repeats;

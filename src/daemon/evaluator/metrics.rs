@@ -1,8 +1,8 @@
-//! Metrics as a program prints them: one JSON object, checked.
+//! Metrics as a program writes them: one JSON object, checked.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::evaluation::Metric;
 
@@ -11,30 +11,41 @@ pub const MAX_METRICS: usize = 1000;
 /// What is kept of a metric that is no number, in characters.
 const MAX_TEXT: usize = 4096;
 
-/// The metrics of `text`. NaN and the infinities, which JSON does not have but many programs
-/// print, become texts.
+/// The metrics that `text` is.
 ///
 /// # Errors
-/// Tells in one sentence why it is no JSON object of metrics.
+/// Tells what it is instead, as the end of a sentence.
 pub fn object(text: &[u8]) -> Result<BTreeMap<String, Metric>, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "it printed no UTF-8 text".to_owned())?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("it printed nothing instead of a JSON object of metrics".to_owned());
-    }
-    let value: Value = serde_json::from_str(text)
-        .or_else(|error| serde_json::from_str(&quoted(text)).map_err(|_| error))
-        .map_err(|error| format!("it printed no JSON object: {error}"))?;
-    let Value::Object(members) = value else {
-        return Err("it printed JSON that is no object of metrics".to_owned());
-    };
+    let members = members(text)?;
     if members.len() > MAX_METRICS {
-        return Err(format!("it printed more than {MAX_METRICS} metrics"));
+        return Err(format!("more than {MAX_METRICS} metrics"));
     }
     Ok(members.into_iter().map(|(name, value)| (name, metric(&value))).collect())
 }
 
-fn metric(value: &Value) -> Metric {
+/// The members of the JSON object that `text` is. NaN and the infinities, which JSON does not
+/// have but many programs print, become texts.
+///
+/// # Errors
+/// Tells what it is instead, as the end of a sentence.
+pub fn members(text: &[u8]) -> Result<Map<String, Value>, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "no UTF-8 text".to_owned())?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("nothing instead of a JSON object".to_owned());
+    }
+    let value: Value = serde_json::from_str(text)
+        .or_else(|error| serde_json::from_str(&quoted(text)).map_err(|_| error))
+        .map_err(|error| format!("no JSON object: {error}"))?;
+    match value {
+        Value::Object(members) => Ok(members),
+        _ => Err("JSON that is no object".to_owned()),
+    }
+}
+
+/// The value as it came, as text where it is neither a number nor a flag.
+#[must_use]
+pub fn metric(value: &Value) -> Metric {
     match value {
         Value::Bool(flag) => Metric::Flag(*flag),
         Value::Number(number) => match number.as_f64() {
@@ -46,7 +57,9 @@ fn metric(value: &Value) -> Metric {
     }
 }
 
-fn short(text: &str) -> String {
+/// The text, shortened.
+#[must_use]
+pub fn short(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
 
@@ -109,7 +122,7 @@ mod tests {
         let deep = "[".repeat(100_000);
         for text in ["", "  ", "3", "[1]", "{", "{\"a\": }", "score: 3", "{} {}", &deep] {
             let reason = object(text.as_bytes()).unwrap_err();
-            assert!(reason.starts_with("it printed"), "{text:.20}: {reason}");
+            assert!(reason.contains("object"), "{text:.20}: {reason}");
         }
         assert!(object(b"\xff").is_err());
         let many: Vec<_> = (0..=MAX_METRICS).map(|i| format!("\"{i}\": 1")).collect();

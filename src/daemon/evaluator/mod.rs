@@ -21,7 +21,7 @@ use self::{
     cgroup::Homes,
     error::EvaluatorError,
     outcome::Rules,
-    plan::Task,
+    plan::{Contract, Task},
     pool::{Directory, Pool},
     python::Interpreter,
     worker::Recipe,
@@ -30,6 +30,7 @@ use self::{
 pub mod error;
 mod score;
 mod metrics;
+mod results;
 mod builtin;
 mod frame;
 mod cgroup;
@@ -145,7 +146,7 @@ impl Evaluator {
         workers: usize,
     ) -> Result<Bench, EvaluatorError> {
         let objectives = suite.objectives();
-        let (task, interpreter, features, program) = match &suite.method {
+        let (task, interpreter, features) = match &suite.method {
             Method::Builtin { function, dimensions } => {
                 let builtin = Builtin::new(&suite.name, function, *dimensions, &space, objectives)?;
                 return Ok(Bench { kind: Kind::Inline(builtin) });
@@ -159,26 +160,23 @@ impl Evaluator {
                 let interpreter = self.interpreter().await.ok();
                 let bin = interpreter.and_then(|found| found.executable.parent());
                 let bin = bin.map(std::path::Path::to_owned);
-                (Task::Command { argv: argv.clone(), bin }, interpreter, None, None)
+                (Task::Command { argv: argv.clone(), bin }, interpreter, None)
             }
             Method::Python {
-                evaluator,
-                program,
-                cascade,
-                cascade_thresholds,
-                feature_dimensions,
+                evaluator, cascade, cascade_thresholds, feature_dimensions, ..
             } => {
                 let found = self.interpreter().await?;
-                let task = Task::Python {
-                    python: found.executable.clone(),
-                    path: found.path.clone(),
-                    evaluator: evaluator.clone(),
-                    cascade: *cascade,
-                    thresholds: cascade_thresholds.clone(),
-                };
-                (task, Some(found), Some(feature_dimensions.clone()), program.clone())
+                let (cascade, thresholds) = (*cascade, cascade_thresholds.clone());
+                let task = found.task(evaluator, Contract::Functions { cascade, thresholds });
+                (task, Some(found), Some(feature_dimensions.clone()))
+            }
+            Method::Shinka { evaluator, args, .. } => {
+                let found = self.interpreter().await?;
+                let task = found.task(evaluator, Contract::Script { args: args.clone() });
+                (task, Some(found), None)
             }
         };
+        let program = suite.method.program().map(str::to_owned);
         let directory = self.suite_directory(bundle).await?;
         let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
         let rules = Rules {

@@ -9,6 +9,7 @@ use super::{
     cgroup::Hits,
     metrics::{MAX_METRICS, object},
     plan::{Reply, Status},
+    results::{self, CORRECT, METRICS, Measured},
     score::scores,
 };
 use crate::domain::{
@@ -100,6 +101,48 @@ impl Rules {
         Ok(evaluation)
     }
 
+    /// What the files of a script come to. `hits` are the limits hit meanwhile.
+    ///
+    /// # Errors
+    /// If the candidate was never started.
+    pub fn script(&self, answer: &Answer<'_>, hits: Hits) -> Result<Evaluation, Unready> {
+        let told = Told::read(answer.records);
+        if let Some(reason) = told.unready {
+            return Err(Unready(reason));
+        }
+        let mut evaluation = self.blank(&answer.reply);
+        let file = |name| match told.files.get(name) {
+            Some(Ok(content)) => Ok(*content),
+            Some(Err(why)) => Err(why.as_str()),
+            None => Err("is missing"),
+        };
+        let measured = results::measured(file(METRICS));
+        let verdict = results::verdict(file(CORRECT));
+        if let Ok(Measured { metrics, feedback }) = &measured {
+            evaluation.metrics.clone_from(metrics);
+            evaluation.artifacts.insert("text_feedback".into(), feedback.clone().into());
+        }
+        evaluation.scores = match (told.status, verdict) {
+            (Some(_), Ok(())) => measured
+                .map_err(bad)
+                .and_then(|_| scores(&self.objectives, &evaluation.metrics, None)),
+            (Some(Status::Exited(0)), Err(failure)) if hits == Hits::default() => Err(failure),
+            (Some(_), Err(failure)) if failure.kind == FailureKind::GateMissed => Err(failure),
+            // It left no verdict: what became of it says more than that.
+            (status, _) => {
+                let status = status.unwrap_or(answer.reply.status);
+                let reply = Reply { status, ..answer.reply.clone() };
+                Err(self.fault(&Answer { reply, ..*answer }, hits, None))
+            }
+        };
+        if let Err(failure) = &mut evaluation.scores {
+            failure.reason = one_line(&failure.reason);
+            self.keep_output(&mut evaluation, answer);
+        }
+        self.trim(&mut evaluation);
+        Ok(evaluation)
+    }
+
     /// What a program's answer comes to.
     #[must_use]
     pub fn command(&self, answer: &Answer<'_>, hits: Hits) -> Evaluation {
@@ -111,7 +154,8 @@ impl Rules {
             let most = self.limits.output_kib;
             Err(bad(format!("the program printed more than {most} KiB instead of its metrics")))
         } else {
-            object(answer.stdout).map_err(bad).and_then(|metrics| {
+            let metrics = object(answer.stdout);
+            metrics.map_err(|what| bad(format!("it printed {what}"))).and_then(|metrics| {
                 evaluation.metrics = metrics;
                 scores(&self.objectives, &evaluation.metrics, None)
             })
@@ -222,6 +266,9 @@ struct Told<'a> {
     artifacts: BTreeMap<String, Bytes>,
     error: Option<StageError<'a>>,
     unready: Option<String>,
+    /// What a script left, and how it ended.
+    files: BTreeMap<String, Result<&'a [u8], String>>,
+    status: Option<Status>,
 }
 
 struct StageError<'a> {
@@ -243,6 +290,8 @@ struct Header {
     text: String,
     over: String,
     unusable: bool,
+    name: String,
+    status: Option<Status>,
 }
 
 /// A metric with its type; numbers come as text, so that none of their digits is lost.
@@ -288,6 +337,11 @@ impl<'a> Told<'a> {
                 let Header { kind, text, over, unusable, .. } = header;
                 self.error = Some(StageError { kind, text, over, unusable, trace: body });
             }
+            b'F' if self.started > 0 => {
+                let content = if header.text.is_empty() { Ok(body) } else { Err(header.text) };
+                self.files.insert(header.name, content);
+            }
+            b'D' if self.started > 0 => self.status = header.status,
             // Once a stage began, the candidate's code may have written it.
             b'X' if self.started == 0 => self.unready = Some(header.text),
             _ => return None,

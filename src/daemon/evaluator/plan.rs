@@ -45,10 +45,8 @@ pub enum Task {
         path: Vec<String>,
         /// The evaluator, relative to the suite's directory.
         evaluator: String,
-        /// Whether to run stages where the evaluator defines them.
-        cascade: bool,
-        /// What a stage must score for the next to run.
-        thresholds: Vec<f64>,
+        /// What it does.
+        contract: Contract,
     },
     /// A program per candidate.
     Command {
@@ -57,6 +55,34 @@ pub enum Task {
         /// The directory of the interpreter, first on the path.
         bin: Option<PathBuf>,
     },
+}
+
+/// What a Python evaluator does with a candidate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Contract {
+    /// It has functions that return metrics, as `OpenEvolve` wants it.
+    Functions {
+        /// Whether to run stages where the evaluator defines them.
+        cascade: bool,
+        /// What a stage must score for the next to run.
+        thresholds: Vec<f64>,
+    },
+    /// It is a program that writes its results to files, as `ShinkaEvolve` wants it.
+    Script {
+        /// Its further arguments.
+        args: Vec<String>,
+    },
+}
+
+impl Task {
+    /// How many processes of ours an evaluation has beside the candidate's.
+    #[must_use]
+    pub fn own(&self) -> u32 {
+        match self {
+            Self::Command { .. } | Self::Python { contract: Contract::Script { .. }, .. } => 2,
+            Self::Probe | Self::Python { .. } => 1,
+        }
+    }
 }
 
 /// How a sandbox started: its first message.
@@ -131,7 +157,7 @@ pub struct Item {
 
 /// How one evaluation ended. The body holds the records, the standard output and the
 /// standard error, one after another.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Reply {
     /// The wait status of the evaluating process: an exit status, or a signal.
     pub status: Status,

@@ -17,7 +17,7 @@ use super::{
     error::EvaluatorError,
     frame,
     outcome::{Answer, Rules, Unready},
-    plan::{Item, Request, Task},
+    plan::{Contract, Item, Request, Task},
     worker::{Recipe, Silence, Worker},
 };
 use crate::domain::{
@@ -180,12 +180,19 @@ impl Pool {
     }
 
     fn judge(&self, answer: &Answer<'_>, hits: Hits) -> Result<Evaluation, EvaluatorError> {
-        match self.task {
-            Task::Python { .. } => self.rules.python(answer, hits).map_err(|Unready(reason)| {
-                EvaluatorError::Machine { what: "start a candidate", reason }
-            }),
+        let judged = match &self.task {
+            Task::Python { contract: Contract::Functions { .. }, .. } => {
+                self.rules.python(answer, hits)
+            }
+            Task::Python { contract: Contract::Script { .. }, .. } => {
+                self.rules.script(answer, hits)
+            }
             Task::Command { .. } | Task::Probe => Ok(self.rules.command(answer, hits)),
-        }
+        };
+        judged.map_err(|Unready(reason)| EvaluatorError::Machine {
+            what: "start a candidate",
+            reason,
+        })
     }
 
     /// The request, or why this genome cannot be evaluated.

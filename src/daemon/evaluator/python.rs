@@ -11,7 +11,10 @@ use std::{
 use serde::Deserialize;
 use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 
-use super::error::EvaluatorError;
+use super::{
+    error::EvaluatorError,
+    plan::{Contract, Task},
+};
 
 /// How long the interpreter may take to tell about itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +47,15 @@ pub struct Interpreter {
     pub path: Vec<String>,
     /// The directories that it needs beside the system's.
     pub binds: Vec<PathBuf>,
+}
+
+impl Interpreter {
+    /// To keep `evaluator` warm.
+    #[must_use]
+    pub fn task(&self, evaluator: &str, contract: Contract) -> Task {
+        let (python, path) = (self.executable.clone(), self.path.clone());
+        Task::Python { python, path, evaluator: evaluator.to_owned(), contract }
+    }
 }
 
 #[derive(Deserialize)]

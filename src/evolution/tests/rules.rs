@@ -296,6 +296,12 @@ fn default_operators_fit_the_genome() {
         used(none.clone(), &[("main.py", CODE)]),
         ["constant-tweak", "initial", "two-point", "uniform"]
     );
+    // A program without a number: its lines in other places.
+    let wordy = "# EVOLVE-BLOCK-START\nreturn choice(list(Action))\n# EVOLVE-BLOCK-END\n";
+    assert_eq!(
+        used(none.clone(), &[("main.py", wordy)]),
+        ["initial", "prompt-splice", "two-point", "uniform"]
+    );
     assert_eq!(
         used(none, &[("system.md", PROMPT)]),
         ["initial", "prompt-splice", "two-point", "uniform"]
@@ -370,7 +376,8 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         ),
         (
             fault(&|s| {
-                s.initial.files = files(&[("a.py", "print('nothing')\n")]);
+                let empty = "x = 1\n# EVOLVE-BLOCK-START\n\n# EVOLVE-BLOCK-END\n";
+                s.initial.files = files(&[("a.py", empty)]);
                 s.space = Arc::default();
             }),
             "nothing to vary",

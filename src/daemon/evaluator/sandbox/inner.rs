@@ -24,10 +24,17 @@ use super::{
     reach::{self, Reach},
     tell, view,
 };
-use crate::daemon::evaluator::plan::{Fault, Plan, Start, Task, USER};
+use crate::daemon::evaluator::plan::{Contract, Fault, Plan, Start, Task, USER};
 
-const HARNESS: &str = include_str!("../harness.py");
-const RESULT: &str = include_str!("../evaluation_result.py");
+/// The warm Python harness, and what evaluators may import.
+const HARNESS: [(&str, &[u8]); 6] = [
+    ("harness.py", include_bytes!("../harness.py")),
+    ("harness_base.py", include_bytes!("../harness_base.py")),
+    ("harness_candidate.py", include_bytes!("../harness_candidate.py")),
+    ("harness_contract.py", include_bytes!("../harness_contract.py")),
+    ("evaluation_result.py", include_bytes!("../evaluation_result.py")),
+    ("shinka_core.py", include_bytes!("../shinka_core.py")),
+];
 /// Where programs are found inside.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Held by our own files: which descriptor the harness has its socket at.
@@ -62,12 +69,8 @@ fn prepare(
     }
     let reach = reach(plan, &inside, spaces);
     let task = task(plan, &inside, spaces, reach.as_ref());
-    let files: [(&str, &[u8]); 4] = [
-        ("harness.py", HARNESS.as_bytes()),
-        ("evaluation_result.py", RESULT.as_bytes()),
-        ("task.json", task.as_bytes()),
-        ("filter", &steps),
-    ];
+    let own: [(&str, &[u8]); 2] = [("task.json", task.as_bytes()), ("filter", &steps)];
+    let files = [&HARNESS[..], &own].concat();
     if spaces {
         process::name_host("darwin");
         let parts = view::Parts::open(&plan.binds, &plan.suite).map_err(layer("mounts"))?;
@@ -81,8 +84,7 @@ fn prepare(
         }
     }
     confine::die_with_parent().map_err(layer("parent's death"))?;
-    let own = if matches!(plan.task, Task::Command { .. }) { 2 } else { 1 };
-    confine::limit(&plan.limits, &plan.group, own).map_err(layer("resource limits"))?;
+    confine::limit(&plan.limits, &plan.group, plan.task.own()).map_err(layer("resource limits"))?;
     if spaces {
         confine::keep_only_namespaces().map_err(layer("privileges"))?;
     } else {
@@ -145,14 +147,19 @@ fn reach(plan: &Plan, inside: &Inside, spaces: bool) -> Option<Reach> {
 }
 
 fn task(plan: &Plan, inside: &Inside, spaces: bool, reach: Option<&Reach>) -> String {
-    let Task::Python { path, evaluator, cascade, thresholds, .. } = &plan.task else {
+    let Task::Python { path, evaluator, contract, .. } = &plan.task else {
         return String::new();
+    };
+    let (args, cascade, thresholds) = match contract {
+        Contract::Functions { cascade, thresholds } => (None, *cascade, thresholds.as_slice()),
+        Contract::Script { args } => (Some(args), false, &[][..]),
     };
     json!({
         "suite": inside.suite,
         "tmp": inside.tmp,
         "path": path,
         "evaluator": evaluator,
+        "args": args,
         "cascade": cascade,
         "thresholds": thresholds,
         "time": plan.limits.time,

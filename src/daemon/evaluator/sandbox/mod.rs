@@ -36,7 +36,7 @@ use rustix::{
 use self::watch::Ended;
 use super::{
     frame,
-    plan::{Fault, MAX_PLAN, Plan, Start, Task, USER},
+    plan::{Fault, MAX_PLAN, Plan, Start, USER},
 };
 
 /// The first argument of a `darwind` that is to be a sandbox.
@@ -92,9 +92,7 @@ fn keep() -> ExitCode {
 /// Starts the inner process and stays until it is gone.
 fn run(plan: &mut Plan, control: &UnixStream) -> Result<Ended, Fault> {
     let layer = |name: &'static str| move |error: io::Error| Fault::new(name, &error);
-    // One process of ours in Python's case, two for a program.
-    let own = if matches!(plan.task, Task::Command { .. }) { 2 } else { 1 };
-    plan.group = std::mem::take(&mut plan.group).make(&plan.limits, own);
+    plan.group = std::mem::take(&mut plan.group).make(&plan.limits, plan.task.own());
     let _ = rustix::process::setsid();
     let _ = process::adopt_orphans();
     let (go, start) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| layer("pipe")(error.into()))?;

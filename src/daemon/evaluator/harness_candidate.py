@@ -1,0 +1,129 @@
+"""In a candidate's process: confines itself, lays out the agent, and reports.
+
+It reports in records, over a pipe of its own: a tag of one byte, a length of four, and the record.
+What they say is checked by the daemon, not here.
+"""
+
+import ctypes
+import json
+import os
+import random
+import signal
+import sys
+
+from harness_base import (
+    DUMPABLE,
+    LANDLOCK,
+    MAX_TEXT,
+    NEWIPC,
+    NEWNS,
+    NODEV,
+    NOEXEC,
+    NOSUID,
+    SET_PDEATHSIG,
+    SET_SECCOMP,
+    Filter,
+    check,
+    libc,
+    set_capabilities,
+    write_all,
+)
+
+
+class Reports:
+    """What the process says, a record at a time."""
+
+    def __init__(self, pipe):
+        self.pipe, self.pid = pipe, os.getpid()
+
+    def write(self, tag, header, *blobs):
+        if os.getpid() != self.pid:
+            os._exit(0)  # a fork of the candidate came back here: it has nothing to say
+        header = json.dumps(header).encode()
+        size = 4 + len(header) + sum(len(blob) for blob in blobs)
+        parts = (tag, size.to_bytes(4, "big"), len(header).to_bytes(4, "big"), header, *blobs)
+        write_all(self.pipe, b"".join(parts))
+
+
+def lay(directory, files, body):
+    """Writes the agent's files."""
+    os.mkdir(directory)
+    at = 0
+    for file in files:
+        path = os.path.join(directory, file["path"])
+        parent = os.path.dirname(path)
+        if parent != directory:
+            os.makedirs(parent, exist_ok=True)
+        mode = 0o755 if file["executable"] else 0o644
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        write_all(fd, body[at : at + file["size"]])
+        os.close(fd)
+        at += file["size"]
+
+
+def confine(task, directory):
+    """Namespaces and a tmpfs of its own, no capabilities, the strict filter."""
+    os.setsid()
+    check(libc.prctl(DUMPABLE, 1, 0, 0, 0), "prctl")
+    check(libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    if task["namespaces"]:
+        check(libc.unshare(NEWNS | NEWIPC), "unshare")
+        options = task["tmp_options"].encode()
+        check(libc.mount(b"tmpfs", b"/tmp", b"tmpfs", NOSUID | NODEV, options), "mount /tmp")
+        # As in the sandbox around it: where it is refused there is none.
+        libc.mount(b"proc", b"/proc", b"proc", NOSUID | NODEV | NOEXEC, None)
+        set_capabilities(0, 0)
+    else:
+        os.mkdir(directory, 0o700)
+        os.environ["TMPDIR"] = os.environ["HOME"] = directory
+    if task["reach"]:
+        bound(task["reach"], directory)
+    steps = task["filter"]
+    program = Filter(len(steps) // 8, steps)
+    check(libc.prctl(SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
+
+
+def bound(reach, directory):
+    """By Landlock, to what reach.rs lists and to a directory of its own."""
+    bounded = b"".join(bits.to_bytes(8, sys.byteorder) for bits in reach["bounded"])
+    rules = check(libc.syscall(LANDLOCK, bounded, len(bounded), 0), "landlock")
+    for path, rights in [*reach["rules"], (directory, reach["own"])]:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rule = rights.to_bytes(8, sys.byteorder) + fd.to_bytes(4, sys.byteorder)
+        check(libc.syscall(LANDLOCK + 1, rules, 1, rule, 0), "landlock")
+        os.close(fd)
+    check(libc.syscall(LANDLOCK + 2, rules, 0), "landlock")
+    os.close(rules)
+
+
+def candidate(task, contract, request, body, fds, directory):
+    result, out, err = fds
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    reports = Reports(result)
+    try:
+        confine(task, directory)
+        agent = os.path.join(directory, "agent")
+        lay(agent, request["files"], body)
+        os.chdir(agent)
+        path = os.path.join(agent, request["program"]) if request["program"] else agent
+    except BaseException as error:
+        reports.write(b"X", {"text": repr(error)[:MAX_TEXT]})
+        return
+    seed = request["seed"]
+    os.environ["DARWIN_SEED"] = str(seed)
+    random.seed(seed)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(seed & 0xFFFFFFFF)
+    contract.run(reports, path, directory)
+    flush()
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
