@@ -112,6 +112,7 @@ impl Drop for Darwin {
 }
 
 /// Past the test harness, which would keep it to itself.
+#[expect(clippy::explicit_write, reason = "what `eprintln` writes is captured")]
 fn tell(line: &str) {
     writeln!(std::io::stderr(), "{line}").unwrap();
 }
