@@ -29,7 +29,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
-            [CompletionResult]::new('evolve', 'evolve', [CompletionResultType]::ParameterValue, 'Evolve agents against a suite, from a darwin.toml or an OpenEvolve problem')
+            [CompletionResult]::new('evolve', 'evolve', [CompletionResultType]::ParameterValue, 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task')
             [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'List, show, watch, stop and resume runs')
             [CompletionResult]::new('eval', 'eval', [CompletionResultType]::ParameterValue, 'Evaluate an agent, or a directory, against a suite')
             [CompletionResult]::new('agents', 'agents', [CompletionResultType]::ParameterValue, 'Show agents and write them to disk')
@@ -163,12 +163,13 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;eval' {
-            [CompletionResult]::new('--suite', '--suite', [CompletionResultType]::ParameterName, 'The suite: a suite.toml, a darwin.toml with one, or the directory that holds either')
+            [CompletionResult]::new('--suite', '--suite', [CompletionResultType]::ParameterName, 'The suite: a suite.toml, a darwin.toml with one, or the directory of either or of an OpenEvolve problem or a ShinkaEvolve task [default: that of the project in DIR]')
             [CompletionResult]::new('--fail-under', '--fail-under', [CompletionResultType]::ParameterName, 'Exit with 1 if the mean score is worse than this (above it, if the suite minimises)')
             [CompletionResult]::new('--junit', '--junit', [CompletionResultType]::ParameterName, 'Also write the results as JUnit XML')
             [CompletionResult]::new('--repeat', '--repeat', [CompletionResultType]::ParameterName, 'Evaluate this many times, with seeds that count up')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of the evaluation')
             [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]')
+            [CompletionResult]::new('--github', '--github', [CompletionResultType]::ParameterName, 'Also write annotations for GitHub''s workflows to stderr [default: where GITHUB_ACTIONS is true]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -575,7 +576,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help' {
-            [CompletionResult]::new('evolve', 'evolve', [CompletionResultType]::ParameterValue, 'Evolve agents against a suite, from a darwin.toml or an OpenEvolve problem')
+            [CompletionResult]::new('evolve', 'evolve', [CompletionResultType]::ParameterValue, 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task')
             [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'List, show, watch, stop and resume runs')
             [CompletionResult]::new('eval', 'eval', [CompletionResultType]::ParameterValue, 'Evaluate an agent, or a directory, against a suite')
             [CompletionResult]::new('agents', 'agents', [CompletionResultType]::ParameterValue, 'Show agents and write them to disk')

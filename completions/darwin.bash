@@ -637,7 +637,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__eval)
-            opts="-q -h --suite --fail-under --junit --repeat --seed --sandbox --json --quiet --no-start --help"
+            opts="-q -h --suite --fail-under --junit --github --repeat --seed --sandbox --json --quiet --no-start --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

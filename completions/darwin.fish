@@ -29,7 +29,7 @@ complete -c darwin -n "__fish_darwin_needs_command" -s q -l quiet -d 'Say nothin
 complete -c darwin -n "__fish_darwin_needs_command" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_needs_command" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_needs_command" -s V -l version -d 'Print version'
-complete -c darwin -n "__fish_darwin_needs_command" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml or an OpenEvolve problem'
+complete -c darwin -n "__fish_darwin_needs_command" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "runs" -d 'List, show, watch, stop and resume runs'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "eval" -d 'Evaluate an agent, or a directory, against a suite'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "agents" -d 'Show agents and write them to disk'
@@ -105,13 +105,14 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop a run once what is being evaluated is done'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c darwin -n "__fish_darwin_using_subcommand eval" -l suite -d 'The suite: a suite.toml, a darwin.toml with one, or the directory that holds either' -r -F
+complete -c darwin -n "__fish_darwin_using_subcommand eval" -l suite -d 'The suite: a suite.toml, a darwin.toml with one, or the directory of either or of an OpenEvolve problem or a ShinkaEvolve task [default: that of the project in DIR]' -r -F
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l fail-under -d 'Exit with 1 if the mean score is worse than this (above it, if the suite minimises)' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l junit -d 'Also write the results as JUnit XML' -r -F
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l repeat -d 'Evaluate this many times, with seeds that count up' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l seed -d 'Seed of the evaluation' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l sandbox -d 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]' -r -f -a "full\t'Every mandatory layer, or the run is refused'
 reduced\t'What this machine has; the results are stamped'"
+complete -c darwin -n "__fish_darwin_using_subcommand eval" -l github -d 'Also write annotations for GitHub\'s workflows to stderr [default: where GITHUB_ACTIONS is true]'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l no-start -d 'Do not start a daemon if none runs'
@@ -298,7 +299,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand man" -l json -d 'Print dat
 complete -c darwin -n "__fish_darwin_using_subcommand man" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand man" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand man" -s h -l help -d 'Print help'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml or an OpenEvolve problem'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "runs" -d 'List, show, watch, stop and resume runs'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "eval" -d 'Evaluate an agent, or a directory, against a suite'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "agents" -d 'Show agents and write them to disk'

@@ -114,7 +114,7 @@ impl Drop for Darwin {
 /// Past the test harness, which would keep it to itself.
 #[expect(clippy::explicit_write, reason = "what `eprintln` writes is captured")]
 fn tell(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// The checkout that `variable` names; says so where there is none, and fails where it must be.
