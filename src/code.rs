@@ -100,7 +100,8 @@ impl Code {
                 "The answer did not come in time. If a change was asked for, it may have happened: \
                  ask before doing it again."),
             Self::Denied => ("denied", 7, 77, Permanent,
-                "This user or certificate may not do this. The files under the data directory \
+                "This user or certificate may not do this, or may not read or write the file that \
+                 the message names: `ls -ld` shows who may. The files under the data directory \
                  belong to the user who runs the daemon."),
             Self::Corrupt => ("corrupt", 15, 65, Permanent,
                 "Stored or received data is damaged or was changed by somebody: a signature, a link \

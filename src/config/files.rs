@@ -55,9 +55,7 @@ impl Reader {
     /// If `base` cannot be found.
     pub fn new(base: &Path) -> Result<Self, SpecError> {
         let shown = if base.as_os_str().is_empty() { Path::new(".") } else { base };
-        let base = shown
-            .canonicalize()
-            .map_err(|error| SpecError::file(shown, format!("cannot be read: {error}")))?;
+        let base = shown.canonicalize().map_err(|error| SpecError::unread(shown, &error))?;
         Ok(Self { base, shown: shown.to_owned(), bytes: 0, files: Bundle::new() })
     }
 
@@ -86,7 +84,7 @@ impl Reader {
         let fault = |what: String| SpecError::file(&self.shown.join(path), what);
         let unreadable = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => fault("there is no such file".to_owned()),
-            _ => fault(format!("cannot be read: {error}")),
+            _ => SpecError::unread(&self.shown.join(path), &error),
         };
         let target = full.canonicalize().map_err(unreadable)?;
         if !target.starts_with(&self.base) {
@@ -131,7 +129,7 @@ impl Reader {
     fn file(&mut self, path: &str, target: &Path, executable: bool) -> Result<(), SpecError> {
         let name = self.name(path)?;
         let fault = |what: String| SpecError::file(&self.shown.join(path), what);
-        let unreadable = |error| fault(format!("cannot be read: {error}"));
+        let unreadable = |error| SpecError::unread(&self.shown.join(path), &error);
         let room = MAX_GENOME - self.bytes;
         let mut bytes = Vec::new();
         Handle::open(target)

@@ -30,9 +30,11 @@ const TIMEOUT: f64 = 300.0;
 const OF_MODELS: [&str; 2] = ["llm", "prompt"];
 
 /// Whether the directory looks like such a problem.
-#[must_use]
-pub fn is(dir: &Path) -> bool {
-    dir.join(EVALUATOR).is_file() || initial(dir).is_ok_and(|names| !names.is_empty())
+///
+/// # Errors
+/// If it can't be read.
+pub fn is(dir: &Path) -> Result<bool, SpecError> {
+    Ok(dir.join(EVALUATOR).is_file() || !initial(dir)?.is_empty())
 }
 
 /// Reads the problem in `dir`.
@@ -77,7 +79,7 @@ pub fn load(dir: &Path) -> Result<Project, SpecError> {
 
 /// The names of the files that could be the initial program.
 fn initial(dir: &Path) -> Result<Vec<String>, SpecError> {
-    let unreadable = |error| SpecError::file(dir, format!("cannot be read: {error}"));
+    let unreadable = |error| SpecError::unread(dir, &error);
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
@@ -93,7 +95,7 @@ fn config(dir: &Path) -> Result<(std::path::PathBuf, Mapping), SpecError> {
     let Some(path) = found.iter().find(|path| path.exists()) else {
         return Ok((found[0].clone(), Mapping::new()));
     };
-    let text = text::read(path).map_err(|what| SpecError::file(path, what))?;
+    let text = text::read(path).map_err(|error| SpecError::unread(path, &error))?;
     match serde_yaml_ng::from_str(&text) {
         Ok(Value::Mapping(config)) => Ok((path.clone(), config)),
         Ok(Value::Null) => Ok((path.clone(), Mapping::new())),
