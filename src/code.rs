@@ -1,5 +1,7 @@
 //! Stable error codes, and what each means for gRPC, for the shell and for a retry.
 
+use std::io;
+
 /// What kind of thing went wrong, for machines. The sentence beside it is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -149,6 +151,17 @@ impl Code {
     #[must_use]
     pub fn text(self) -> &'static str {
         self.facts().text
+    }
+
+    /// The code of a file operation that failed so: `other` unless a full disk or the user's
+    /// rights are the reason.
+    #[must_use]
+    pub fn of(error: &io::Error, other: Self) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Exhausted,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => other,
+        }
     }
 
     /// The code of that name.

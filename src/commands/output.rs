@@ -6,7 +6,6 @@ use std::{
     io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
 };
 
-use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -205,13 +204,8 @@ impl Output {
         if error.use_stderr() && json {
             let text = error.to_string();
             let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            let (message, hints) = match error.kind() {
-                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                    ("a command is missing", vec!["darwin --help"])
-                }
-                _ => (lines.next().unwrap_or_default(), lines.collect()),
-            };
-            let message = message.trim_start_matches("error: ");
+            let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
+            let hints: Vec<_> = lines.collect();
             let fields = json!({"code": Code::Usage.name(), "message": message, "hints": hints});
             let _ = writeln!(io::stdout(), "{}", document("error", fields, false));
         }

@@ -22,7 +22,7 @@ impl ConfigError {
 
     pub(super) fn unread(path: &Path, error: &io::Error) -> Self {
         let what = unread(error);
-        Self { code: denied(error).unwrap_or(Code::Config), ..Self::new(path.display(), what) }
+        Self { code: Code::of(error, Code::Config), ..Self::new(path.display(), what) }
     }
 
     /// Its stable code.
@@ -54,7 +54,7 @@ impl SpecError {
 
     pub(super) fn unread(path: &Path, error: &io::Error) -> Self {
         let what = unread(error);
-        Self { code: denied(error).unwrap_or(Code::InvalidInput), ..Self::file(path, what) }
+        Self { code: Code::of(error, Code::InvalidInput), ..Self::file(path, what) }
     }
 
     /// The same mistake, found in `file`.
@@ -73,14 +73,10 @@ impl SpecError {
 
 /// Why a file can't be read, and what to do.
 fn unread(error: &io::Error) -> String {
-    match denied(error) {
-        Some(_) => {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
             format!("cannot be read: {error}; let this user read it (`ls -ld` shows who may)")
         }
-        None => format!("cannot be read: {error}"),
+        _ => format!("cannot be read: {error}"),
     }
-}
-
-fn denied(error: &io::Error) -> Option<Code> {
-    (error.kind() == io::ErrorKind::PermissionDenied).then_some(Code::Denied)
 }

@@ -111,11 +111,7 @@ impl LinkError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::File { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::Exhausted,
-                io::ErrorKind::PermissionDenied => Code::Denied,
-                _ => Code::Config,
-            },
+            Self::File { source, .. } => Code::of(source, Code::Config),
             Self::Exposed { .. } | Self::Stranger { .. } => Code::Denied,
             Self::Damaged { .. } | Self::Name(_) | Self::Setup(_) => Code::Config,
             Self::NoIdentity { .. } | Self::Unreachable { .. } | Self::Broken(_) => {

@@ -6,9 +6,15 @@ mod home;
 #[path = "../support/disk.rs"]
 mod disk;
 mod daemon;
+mod deploy;
 mod shell;
 mod basics;
+mod places;
 mod evolving;
+mod inspecting;
+mod terminal;
 mod mistakes;
+mod denied;
+mod full;
 mod problems;
 mod services;

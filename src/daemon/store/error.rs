@@ -133,7 +133,7 @@ impl StoreError {
                 || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
         });
         if full {
-            let doing = format!("{doing} in the database");
+            let doing = format!("{doing} (the database)");
             return Self::Full { doing, source: Box::new(source) };
         }
         match source.sqlite_error_code() {
