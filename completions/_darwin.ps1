@@ -44,7 +44,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('down', 'down', [CompletionResultType]::ParameterValue, 'End this user''s daemon: it finishes what it began; runs go on when it is started again')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain an error code, or list all of them')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Show the manual page of darwin or of one of its commands')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Show the manual page of darwin, of one of its commands, or of darwind')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -557,7 +557,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;completions' {
-            [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Write those of all shells and the man pages into this directory instead')
+            [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Write those of all shells, those of darwind, and the man pages into this directory instead')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -591,7 +591,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('down', 'down', [CompletionResultType]::ParameterValue, 'End this user''s daemon: it finishes what it began; runs go on when it is started again')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'Explain an error code, or list all of them')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Show the manual page of darwin or of one of its commands')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Show the manual page of darwin, of one of its commands, or of darwind')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }

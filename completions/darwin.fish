@@ -44,7 +44,7 @@ complete -c darwin -n "__fish_darwin_needs_command" -f -a "up" -d 'Start this us
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "down" -d 'End this user\'s daemon: it finishes what it began; runs go on when it is started again'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "explain" -d 'Explain an error code, or list all of them'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "completions" -d 'Print completions for a shell'
-complete -c darwin -n "__fish_darwin_needs_command" -f -a "man" -d 'Show the manual page of darwin or of one of its commands'
+complete -c darwin -n "__fish_darwin_needs_command" -f -a "man" -d 'Show the manual page of darwin, of one of its commands, or of darwind'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l seed -d 'Seed of all random choices; the same seed gives the same run' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l workers -d 'Evaluations at once [default: as many as processors]' -r
@@ -290,7 +290,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand explain" -l json -d 'Print
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -s h -l help -d 'Print help'
-complete -c darwin -n "__fish_darwin_using_subcommand completions" -l write -d 'Write those of all shells and the man pages into this directory instead' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand completions" -l write -d 'Write those of all shells, those of darwind, and the man pages into this directory instead' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -l no-start -d 'Do not start a daemon if none runs'
@@ -314,7 +314,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "down" -d 'End this user\'s daemon: it finishes what it began; runs go on when it is started again'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "explain" -d 'Explain an error code, or list all of them'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "completions" -d 'Print completions for a shell'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "man" -d 'Show the manual page of darwin or of one of its commands'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "man" -d 'Show the manual page of darwin, of one of its commands, or of darwind'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "list" -d 'List runs, the newest first'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "show" -d 'Show a run: its state, its best agent, why it ended'

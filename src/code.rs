@@ -1,5 +1,7 @@
 //! Stable error codes, and what each means for gRPC, for the shell and for a retry.
 
+use std::io;
+
 /// What kind of thing went wrong, for machines. The sentence beside it is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -100,7 +102,8 @@ impl Code {
                 "The answer did not come in time. If a change was asked for, it may have happened: \
                  ask before doing it again."),
             Self::Denied => ("denied", 7, 77, Permanent,
-                "This user or certificate may not do this. The files under the data directory \
+                "This user or certificate may not do this, or may not read or write the file that \
+                 the message names: `ls -ld` shows who may. The files under the data directory \
                  belong to the user who runs the daemon."),
             Self::Corrupt => ("corrupt", 15, 65, Permanent,
                 "Stored or received data is damaged or was changed by somebody: a signature, a link \
@@ -148,6 +151,17 @@ impl Code {
     #[must_use]
     pub fn text(self) -> &'static str {
         self.facts().text
+    }
+
+    /// The code of a file operation that failed so: `other` unless a full disk or the user's
+    /// rights are the reason.
+    #[must_use]
+    pub fn of(error: &io::Error, other: Self) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Exhausted,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => other,
+        }
     }
 
     /// The code of that name.

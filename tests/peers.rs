@@ -112,7 +112,6 @@ impl Drop for Darwin {
 }
 
 /// Past the test harness, which would keep it to itself.
-#[expect(clippy::explicit_write, reason = "what `eprintln` writes is captured")]
 fn tell(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }

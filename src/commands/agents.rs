@@ -171,7 +171,11 @@ fn print(context: &mut Context, genome: &Genome, path: &str) -> Result<(), Failu
         None => {
             let files: Vec<_> = genome.files.iter().map(|file| plain(&file.path)).collect();
             let message = format!("the agent has no file “{}”", plain(path));
-            Err(Failure::new(Code::NotFound, message).hint(format!("one of: {}", files.join(", "))))
+            let hint = match &files[..] {
+                [] => "`darwin agents show` shows its parameters: it has no files".to_owned(),
+                files => format!("one of: {}", files.join(", ")),
+            };
+            Err(Failure::new(Code::NotFound, message).hint(hint))
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{fs, path::Path, path::PathBuf};
 
-use clap::{Args, CommandFactory as _, ValueHint};
+use clap::{Args, Command, CommandFactory as _, ValueHint};
 use clap_complete::Shell;
+
+use crate::config::args::Args as Daemon;
 
 use super::{Cli, context::Context, error::Failure, man};
 
@@ -22,7 +24,7 @@ pub struct Completions {
     /// The shell
     #[arg(required_unless_present = "write")]
     shell: Option<Shell>,
-    /// Write those of all shells and the man pages into this directory instead
+    /// Write those of all shells, those of darwind, and the man pages into this directory instead
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "shell")]
     write: Option<PathBuf>,
 }
@@ -33,26 +35,26 @@ impl Completions {
             return write(&dir);
         }
         match self.shell {
-            Some(shell) => context.out.raw(&script(shell)),
+            Some(shell) => context.out.raw(&script(shell, &mut Cli::command(), "darwin")),
             None => Ok(()),
         }
     }
 }
 
-fn script(shell: Shell) -> Vec<u8> {
+fn script(shell: Shell, command: &mut Command, name: &str) -> Vec<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "darwin", &mut script);
+    clap_complete::generate(shell, command, name, &mut script);
     script
 }
 
 fn write(dir: &Path) -> Result<(), Failure> {
-    let mut files: Vec<(PathBuf, Vec<u8>)> = SHELLS
-        .iter()
-        .map(|shell| {
-            let name = clap_complete::Generator::file_name(shell, "darwin");
-            (dir.join(name), script(*shell))
-        })
-        .collect();
+    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    for (mut command, program) in [(Cli::command(), "darwin"), (Daemon::command(), "darwind")] {
+        for shell in SHELLS {
+            let name = clap_complete::Generator::file_name(&shell, program);
+            files.push((dir.join(name), script(shell, &mut command, program)));
+        }
+    }
     for (name, page) in man::pages()? {
         files.push((dir.join("man").join(name), page));
     }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     code::Code,
     config::{Loaded, Paths, layers},
-    link::{client::Link, endpoint::Endpoint},
+    link::{client::Link, endpoint::Endpoint, error::LinkError},
     resilience::deadline::within,
 };
 
@@ -16,6 +16,17 @@ use super::{Global, error::Failure, output::Output, start};
 
 /// How long the name of a configured daemon may take to be found.
 const LOOKUP: Duration = Duration::from_secs(5);
+
+/// A daemon that answers.
+#[derive(Debug)]
+pub struct Running {
+    /// Its address.
+    pub address: String,
+    /// What else is known of it; nothing, if it is the one that is configured.
+    pub endpoint: Option<Endpoint>,
+    /// The connection to it.
+    pub link: Link,
+}
 
 /// What every command has at hand.
 #[derive(Debug)]
@@ -46,8 +57,8 @@ impl Context {
 
     /// A link to the daemon, which is started if it is this user's own and isn't there.
     pub async fn link(&mut self) -> Result<Link, Failure> {
-        if let Some(link) = Self::running().await? {
-            return Ok(link.1);
+        if let Some(found) = Self::running().await? {
+            return Ok(found.link);
         }
         let paths = Self::paths()?;
         if !self.may_start {
@@ -63,7 +74,7 @@ impl Context {
     }
 
     /// A link to the daemon that runs already.
-    pub async fn link_to_running() -> Result<(Option<Endpoint>, Link), Failure> {
+    pub async fn link_to_running() -> Result<Running, Failure> {
         match Self::running().await? {
             Some(found) => Ok(found),
             None => Err(nobody(&Self::paths()?)),
@@ -71,17 +82,24 @@ impl Context {
     }
 
     /// The daemon that runs, if one does: the configured one must.
-    pub async fn running() -> Result<Option<(Option<Endpoint>, Link)>, Failure> {
+    pub async fn running() -> Result<Option<Running>, Failure> {
         let paths = Self::paths()?;
-        let address = Self::config(None)?.config.client.address;
+        let loaded = Self::config(None)?;
+        let address = loaded.config.client.address.clone();
         if address.is_empty() {
             let found = start::running(&paths).await?;
-            return Ok(found.map(|(endpoint, link)| (Some(endpoint), link)));
+            return Ok(found.map(|(endpoint, link)| {
+                let address = endpoint.address.to_string();
+                Running { address, endpoint: Some(endpoint), link }
+            }));
         }
-        let unknown = |reason: String| {
-            let message = format!("client.address: can't find {address}: {reason}");
-            Failure::new(Code::Unavailable, message).hint("darwin config show")
+        let origin = loaded.origin("client.address");
+        let wrong = |code, what: String| {
+            Failure::new(code, format!("client.address: {what}"))
+                .hint(format!("start the daemon there, or correct the address in {origin}"))
+                .hint("without client.address, `darwin up` starts a daemon of your own")
         };
+        let unknown = |reason| wrong(Code::Unavailable, format!("can't find {address}: {reason}"));
         let found =
             within(LOOKUP, "finding the daemon's address", tokio::net::lookup_host(&address))
                 .await
@@ -90,7 +108,21 @@ impl Context {
                 .next()
                 .ok_or_else(|| unknown("it has no address".to_owned()))?;
         let endpoint = Endpoint { address: found, admin: found, pid: 0, started_ms: 0 };
-        Ok(Some((None, start::connect(&paths, &endpoint).await?)))
+        let link = start::connect(&paths, &endpoint).await.map_err(|error| match error {
+            LinkError::NoIdentity { dir } => {
+                let dir = dir.display();
+                let what = format!("there is no certificate for {address} in {dir}");
+                let files = "ca.pem, client.pem and client.key";
+                Failure::new(Code::Unavailable, format!("client.address: {what}"))
+                    .hint(format!("copy {files} there from the daemon's own pki/"))
+                    .hint("without client.address, `darwin up` starts a daemon of your own")
+            }
+            LinkError::Unreachable { reason, .. } => {
+                wrong(Code::Unavailable, format!("no daemon answers at {address} ({reason})"))
+            }
+            error => error.into(),
+        })?;
+        Ok(Some(Running { address, endpoint: None, link }))
     }
 }
 

@@ -46,7 +46,11 @@ impl Doctor {
                 }
             }
             Err(failure) => {
-                checks.push(check("darwind", Err(failure.to_string()), "darwin up"));
+                let hint = match &failure {
+                    Failure::Fault { hints, .. } => hints.join("; "),
+                    _ => String::new(),
+                };
+                checks.push(check("darwind", Err(failure.to_string()), &hint));
             }
         }
         show(context, &checks)?;

@@ -7,7 +7,10 @@ use serde_json::json;
 
 use crate::{code::Code, link::endpoint::process_lives, wire::v1::ShutdownRequest};
 
-use super::{context::Context, error::Failure};
+use super::{
+    context::{Context, Running},
+    error::Failure,
+};
 
 /// How often the process is looked for.
 const LOOK: Duration = Duration::from_millis(20);
@@ -23,7 +26,7 @@ pub struct Down {}
 
 impl Down {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Some((endpoint, link)) = Context::running().await? else {
+        let Some(Running { endpoint, link, .. }) = Context::running().await? else {
             if context.out.json() {
                 return context.out.document("down", json!({"ended": false}));
             }

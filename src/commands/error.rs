@@ -43,11 +43,7 @@ impl Failure {
 
     /// What the user gave can't be read, or what was asked for can't be written.
     pub fn file(action: &str, path: impl AsRef<std::path::Path>, error: &io::Error) -> Self {
-        let code = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::Exhausted,
-            io::ErrorKind::PermissionDenied => Code::Denied,
-            _ => Code::InvalidInput,
-        };
+        let code = Code::of(error, Code::InvalidInput);
         Self::new(code, format!("can't {action} {}: {error}", path.as_ref().display()))
     }
 

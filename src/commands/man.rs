@@ -7,26 +7,30 @@ use std::{
 
 use clap::{Args, CommandFactory as _};
 
-use crate::code::Code;
+use crate::{code::Code, config::args::Args as Daemon};
 
 use super::{Cli, context::Context, error::Failure};
 
-/// Show the manual page of darwin or of one of its commands
+/// Show the manual page of darwin, of one of its commands, or of darwind
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   darwin man
   darwin man lineage verify
+  darwin man darwind
   darwin man evolve > darwin-evolve.1        # in a pipe: its source")]
 pub struct Man {
-    /// The command [default: darwin itself]
+    /// The command, or darwind [default: darwin itself]
     command: Vec<String>,
 }
 
 impl Man {
     pub fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let mut name = vec!["darwin".to_owned()];
-        name.extend(self.command);
-        let name = name.join("-") + ".1";
+        let command = self.command.join("-");
+        let name = match command.as_str() {
+            "" => "darwin.1".to_owned(),
+            "darwind" => "darwind.1".to_owned(),
+            command => format!("darwin-{command}.1"),
+        };
         let mut pages = pages()?;
         let at = pages.iter().position(|(page, _)| *page == name).ok_or_else(|| {
             Failure::usage(format!("there is no page {name}")).hint("darwin --help")
@@ -59,7 +63,7 @@ pub fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut pages = Vec::new();
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
-    let mut waiting = vec![(root, "darwin".to_owned())];
+    let mut waiting = vec![(root, "darwin".to_owned()), (Daemon::command(), "darwind".to_owned())];
     while let Some((command, name)) = waiting.pop() {
         for sub in command.get_subcommands() {
             waiting.push((sub.clone(), format!("{name}-{}", sub.get_name())));

@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            Output::clap(&error);
+            Output::clap(&error, std::env::args_os().any(|arg| arg == "--json"));
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if asked { 0 } else { Code::Usage.exit() });
         }

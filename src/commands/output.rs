@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::code::Code;
+
 use super::error::Failure;
 
 /// The format that `--json` speaks. Fields may be added to it; none changes its meaning.
@@ -76,7 +78,8 @@ impl Output {
         let set = |name| {
             std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty())
         };
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        // Of one that has no name nothing is known; indicatif draws nothing there.
+        let dumb = !set("TERM") || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let plain = set("NO_COLOR") || dumb;
         let (data_tty, talk_tty) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
@@ -201,9 +204,18 @@ impl Output {
         self.talk(&painted(self.color_err, Tone::Dim, &more));
     }
 
-    /// What clap has to say: help and version to stdout, a usage error to stderr.
-    pub fn clap(error: &clap::Error) {
+    /// What clap has to say: help and version to stdout, a usage error to stderr, and to stdout
+    /// too where JSON is asked for.
+    pub fn clap(error: &clap::Error, json: bool) {
         // A closed pipe is no reason to complain.
+        if error.use_stderr() && json {
+            let text = error.to_string();
+            let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
+            let hints: Vec<_> = lines.collect();
+            let fields = json!({"code": Code::Usage.name(), "message": message, "hints": hints});
+            let _ = writeln!(io::stdout(), "{}", document("error", fields, false));
+        }
         let _ = error.print();
     }
 

@@ -1,6 +1,7 @@
 //! Starting this user's daemon: detached, its log in a file, waited for until it answers.
 
 use std::{
+    borrow::Cow,
     fs::{self, File, OpenOptions},
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
@@ -127,7 +128,6 @@ async fn wait(
     let hint = format!("read {}", log.display());
     match ended {
         Some((status, last)) => {
-            let said = if last.is_empty() { status.to_string() } else { last };
             // A daemon ends with the status that its fault has in our table.
             let code = Code::ALL.into_iter().find(|code| status.code() == Some(code.exit().into()));
             let code = match code {
@@ -135,6 +135,11 @@ async fn wait(
                     code
                 }
                 _ => Code::Unavailable,
+            };
+            let said = match (last.is_empty(), code) {
+                (false, _) => last,
+                (true, Code::Exhausted) => format!("no space is left for {}", log.display()),
+                (true, _) => format!("it said nothing ({status})"),
             };
             Err(Failure::new(code, format!("darwind did not start: {said}")).hint(hint))
         }
@@ -158,7 +163,19 @@ fn last_line(log: &Path, before: u64) -> Option<String> {
     file.take(LOG_TAIL).read_to_end(&mut tail).ok()?;
     let tail = String::from_utf8_lossy(&tail);
     let line = tail.lines().rfind(|line| !line.trim().is_empty())?;
-    Some(super::text::plain(line.trim()))
+    Some(super::text::plain(message(line.trim()).trim()))
+}
+
+/// What a line of the log says, without when and where, whichever format it has.
+fn message(line: &str) -> Cow<'_, str> {
+    if let Ok(line) = serde_json::from_str::<serde_json::Value>(line)
+        && let Some(said) = line["fields"]["message"].as_str()
+    {
+        return said.to_owned().into();
+    }
+    let said = line.split_once(" ERROR ").and_then(|(_, rest)| rest.split_once(": "));
+    let said = said.map_or(line, |(_, said)| said);
+    said.rsplit_once(" code=").map_or(said, |(said, _)| said).into()
 }
 
 #[cfg(test)]
@@ -176,6 +193,17 @@ mod tests {
         assert_eq!(last_line(&log, before), None);
         fs::write(&log, "old\nfirst\nthe\tlast\n\n").unwrap();
         assert_eq!(last_line(&log, before).as_deref(), Some("the last"));
+    }
+
+    #[test]
+    fn a_line_is_quoted_without_when_and_where() {
+        for line in [
+            "2026-01-01T00:00:00.1Z ERROR darwin::daemon: a: b code=\"corrupt\"",
+            "{\"level\":\"ERROR\",\"fields\":{\"message\":\"a: b\",\"code\":\"corrupt\"}}",
+            "a: b",
+        ] {
+            assert_eq!(message(line), "a: b");
+        }
     }
 
     #[test]

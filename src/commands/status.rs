@@ -5,7 +5,7 @@ use clap::Args;
 use crate::wire::v1::StatusRequest;
 
 use super::{
-    context::Context,
+    context::{Context, Running},
     error::Failure,
     json,
     output::Tone,
@@ -21,12 +21,11 @@ pub struct Status {}
 
 impl Status {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let (endpoint, link) = Context::link_to_running().await?;
+        let Running { address, link, .. } = Context::link_to_running().await?;
         let status = link.operations().status(StatusRequest {}).await?.into_inner();
         if context.out.json() {
             return context.out.document("status", json::status(&status));
         }
-        let address = endpoint.map(|endpoint| endpoint.address.to_string()).unwrap_or_default();
         let mut pairs = vec![
             ("darwind", format!("{}, process {}", plain(&status.version), status.pid)),
             ("up for", span(status.uptime_ms)),

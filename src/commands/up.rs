@@ -3,7 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{context::Context, error::Failure, start};
+use super::{
+    context::{Context, Running},
+    error::Failure,
+    start,
+};
 
 /// Start this user's daemon, if it isn't there
 #[derive(Debug, Args)]
@@ -17,9 +21,17 @@ pub struct Up {}
 impl Up {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let (endpoint, new) = match Context::running().await? {
-            Some((Some(endpoint), _)) => (endpoint, false),
-            Some((None, _)) => {
-                context.out.note("the daemon that client.address names answers");
+            Some(Running { endpoint: Some(endpoint), .. }) => (endpoint, false),
+            Some(Running { address, .. }) => {
+                if context.out.json() {
+                    let fields = json!({
+                        "pid": null, "address": address, "admin": null, "started": false,
+                    });
+                    return context.out.document("up", fields);
+                }
+                context.out.note(format_args!(
+                    "the daemon at {address} answers, which client.address names"
+                ));
                 return Ok(());
             }
             None => (start::start(&Context::paths()?).await?.0, true),

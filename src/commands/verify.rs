@@ -99,7 +99,10 @@ fn own_keys(paths: &Paths) -> Result<Vec<PublicKey>, Failure> {
     let mut text = String::new();
     match File::open(&path).and_then(|file| file.take(MAX_TRUSTED).read_to_string(&mut text)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Failure::file("read", &path, &error)),
+        Err(error) => {
+            return Err(Failure::file("read", &path, &error)
+                .hint("name the key that you trust: --trust FINGERPRINT"));
+        }
         Ok(_) => {}
     }
     let key = |line: &str| {
@@ -120,7 +123,9 @@ pub fn tell(context: &mut Context, what: &str, found: &VerifyResponse) -> Result
         context.out.document("verification", json::verified(found))?;
     }
     if !found.fault.is_empty() {
-        return Err(Failure::new(Code::Corrupt, format!("{what}: {}", plain(&found.fault))));
+        let message = format!("{what}: {}", plain(&found.fault));
+        return Err(Failure::new(Code::Corrupt, message)
+            .hint("restore it from a backup; nothing was changed or dropped"));
     }
     if context.out.json() {
         return Ok(());

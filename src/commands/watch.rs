@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    context::Context,
+    context::{Context, Running},
     error::Failure,
     json,
     output::{Live, Tone},
@@ -261,7 +261,7 @@ async fn find(run: String, reason: String) -> Result<(Link, Events), Failure> {
         let mut waits = Backoff::new(LOOKS.0, LOOKS.1);
         loop {
             tokio::time::sleep(waits.next(rand::random())).await;
-            if let Ok(Some((_, link))) = Context::running().await
+            if let Ok(Some(Running { link, .. })) = Context::running().await
                 && let Ok(events) = link.watch(&run).await
             {
                 return (link, Box::pin(events) as Events);

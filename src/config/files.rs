@@ -45,7 +45,7 @@ pub fn directory(dir: &Path) -> Result<Bundle, SpecError> {
 /// # Errors
 /// If `dir` cannot be read.
 pub fn named(dir: &Path, stem: &str) -> Result<Vec<String>, SpecError> {
-    let unreadable = |error| SpecError::file(dir, format!("cannot be read: {error}"));
+    let unreadable = |error| SpecError::unread(dir, &error);
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
@@ -96,9 +96,7 @@ impl Reader {
     /// If `base` cannot be found.
     pub fn new(base: &Path) -> Result<Self, SpecError> {
         let shown = if base.as_os_str().is_empty() { Path::new(".") } else { base };
-        let base = shown
-            .canonicalize()
-            .map_err(|error| SpecError::file(shown, format!("cannot be read: {error}")))?;
+        let base = shown.canonicalize().map_err(|error| SpecError::unread(shown, &error))?;
         Ok(Self { base, shown: shown.to_owned(), bytes: 0, files: Bundle::new() })
     }
 
@@ -127,7 +125,7 @@ impl Reader {
         let fault = |what: String| SpecError::file(&self.shown.join(path), what);
         let unreadable = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => fault("there is no such file".to_owned()),
-            _ => fault(format!("cannot be read: {error}")),
+            _ => SpecError::unread(&self.shown.join(path), &error),
         };
         let target = full.canonicalize().map_err(unreadable)?;
         if !target.starts_with(&self.base) {
@@ -172,7 +170,7 @@ impl Reader {
     fn file(&mut self, path: &str, target: &Path, executable: bool) -> Result<(), SpecError> {
         let name = self.name(path)?;
         let fault = |what: String| SpecError::file(&self.shown.join(path), what);
-        let unreadable = |error| fault(format!("cannot be read: {error}"));
+        let unreadable = |error| SpecError::unread(&self.shown.join(path), &error);
         let room = MAX_GENOME - self.bytes;
         let mut bytes = Vec::new();
         Handle::open(target)

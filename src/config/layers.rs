@@ -90,6 +90,12 @@ impl Loaded {
         stack.finish()
     }
 
+    /// Where the value of `key` comes from.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
     /// Every key in the order of `default.toml`, with its value as TOML (without
     /// passwords) and its origin.
     #[must_use]
@@ -103,7 +109,7 @@ impl Loaded {
                     Value::String(text) => Value::String(redact(text)),
                     other => other.clone(),
                 };
-                let origin = self.origins.get(&key).cloned().unwrap_or(Origin::Default);
+                let origin = self.origin(&key);
                 rows.push((key, shown.to_string(), origin));
             }
         }
@@ -121,7 +127,8 @@ impl Loaded {
 /// The files to read, in order.
 fn files(sources: &Sources) -> Result<Vec<PathBuf>, ConfigError> {
     let mut found = Vec::new();
-    if sources.must_exist || sources.file.exists() {
+    // One that may not be looked for counts as there, so that it is named.
+    if sources.must_exist || sources.file.try_exists().unwrap_or(true) {
         found.push(sources.file.clone());
     }
     let dir = sources.file.with_file_name("config.d");
@@ -129,7 +136,7 @@ fn files(sources: &Sources) -> Result<Vec<PathBuf>, ConfigError> {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
         Err(error) => {
-            return Err(ConfigError::new(dir.display(), format!("cannot be read: {error}")));
+            return Err(ConfigError::unread(&dir, &error));
         }
     };
     let mut drop_ins: Vec<_> = entries
@@ -162,7 +169,7 @@ impl Stack {
 
     fn file(&mut self, path: PathBuf) -> Result<(), ConfigError> {
         let fault = |what: String| ConfigError::new(path.display(), what);
-        let text = text::read(&path).map_err(fault)?;
+        let text = text::read(&path).map_err(|error| ConfigError::unread(&path, &error))?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             let line = line(&text, &error);
             fault(format!("line {line}: {}", error.message()))
@@ -236,8 +243,7 @@ impl Stack {
         match loaded.config.faults().into_iter().next() {
             None => Ok(loaded),
             Some((key, what)) => {
-                let origin = loaded.origins.get(key).unwrap_or(&Origin::Default);
-                Err(ConfigError::new(origin, format!("{key}: {what}")))
+                Err(ConfigError::new(loaded.origin(key), format!("{key}: {what}")))
             }
         }
     }

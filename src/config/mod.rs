@@ -6,6 +6,7 @@ pub mod text;
 pub mod paths;
 pub mod section;
 pub mod layers;
+pub mod args;
 pub mod table;
 pub mod files;
 pub mod suite;

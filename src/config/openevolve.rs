@@ -31,9 +31,11 @@ const TIMEOUT: f64 = 300.0;
 const OF_MODELS: [&str; 2] = ["llm", "prompt"];
 
 /// Whether the directory looks like such a problem.
-#[must_use]
-pub fn is(dir: &Path) -> bool {
-    dir.join(EVALUATOR).is_file() || files::named(dir, INITIAL).is_ok_and(|all| !all.is_empty())
+///
+/// # Errors
+/// If it can't be read.
+pub fn is(dir: &Path) -> Result<bool, SpecError> {
+    Ok(dir.join(EVALUATOR).is_file() || !files::named(dir, INITIAL)?.is_empty())
 }
 
 /// Reads the problem in `dir`.
@@ -68,7 +70,7 @@ fn config(dir: &Path) -> Result<(std::path::PathBuf, Mapping), SpecError> {
     let Some(path) = found.iter().find(|path| path.exists()) else {
         return Ok((found[0].clone(), Mapping::new()));
     };
-    let text = text::read(path).map_err(|what| SpecError::file(path, what))?;
+    let text = text::read(path).map_err(|error| SpecError::unread(path, &error))?;
     match serde_yaml_ng::from_str(&text) {
         Ok(Value::Mapping(config)) => Ok((path.clone(), config)),
         Ok(Value::Null) => Ok((path.clone(), Mapping::new())),
@@ -271,7 +273,7 @@ mod tests {
         let dir = problem("");
         assert!(load(dir.path()).is_ok());
         fs::remove_file(dir.path().join("evaluator.py")).unwrap();
-        assert!(is(dir.path()) && fault(dir.path()).contains("no evaluator.py"));
+        assert!(is(dir.path()).unwrap() && fault(dir.path()).contains("no evaluator.py"));
         fs::write(dir.path().join("evaluator.py"), "").unwrap();
         fs::write(dir.path().join("initial_program.rs"), "").unwrap();
         assert!(fault(dir.path()).contains("more than one initial_program"));

@@ -23,9 +23,11 @@ const PROGRAMS: u64 = 50;
 const POPULATION: u32 = 8;
 
 /// Whether the directory looks like such a task.
-#[must_use]
-pub fn is(dir: &Path) -> bool {
-    dir.join(EVALUATOR).is_file() || files::named(dir, INITIAL).is_ok_and(|all| !all.is_empty())
+///
+/// # Errors
+/// If it can't be read.
+pub fn is(dir: &Path) -> Result<bool, SpecError> {
+    Ok(dir.join(EVALUATOR).is_file() || !files::named(dir, INITIAL)?.is_empty())
 }
 
 /// Reads the task in `dir`.
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn a_task_is_recognised_and_its_program_is_the_agent() {
         let dir = task(&["evaluate.py", "initial.py", "env.py", "initial.py.orig", "run_evo.py"]);
-        assert!(is(dir.path()));
+        assert!(is(dir.path()).unwrap());
         let Project { spec, agent_files, suite_files, warnings } = load(dir.path()).unwrap();
         let Method::Shinka { evaluator, program, args } = &spec.suite.method else {
             panic!("{:?}", spec.suite.method);
@@ -102,7 +104,7 @@ mod tests {
         ] {
             let dir = task(files);
             let fault = load(dir.path()).unwrap_err().to_string();
-            assert!(is(dir.path()) && fault.contains(part), "{fault}");
+            assert!(is(dir.path()).unwrap() && fault.contains(part), "{fault}");
         }
     }
 }

@@ -26,11 +26,12 @@ pub fn load(path: &Path) -> Result<Project, SpecError> {
         return project(path);
     }
     let spec = path.join("darwin.toml");
-    if spec.exists() {
+    // What may not be looked into is not empty.
+    if spec.try_exists().map_err(|error| SpecError::unread(path, &error))? {
         project(&spec)
-    } else if openevolve::is(path) {
+    } else if openevolve::is(path)? {
         openevolve::load(path)
-    } else if shinka::is(path) {
+    } else if shinka::is(path)? {
         shinka::load(path)
     } else {
         Err(SpecError::file(
@@ -43,7 +44,7 @@ pub fn load(path: &Path) -> Result<Project, SpecError> {
 }
 
 fn project(path: &Path) -> Result<Project, SpecError> {
-    let text = text::read(path).map_err(|what| SpecError::file(path, what))?;
+    let text = text::read(path).map_err(|error| SpecError::unread(path, &error))?;
     let dir = path.parent().unwrap_or(Path::new(""));
     let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = full.file_name().and_then(|name| name.to_str()).unwrap_or("run");

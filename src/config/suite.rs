@@ -27,7 +27,7 @@ pub const MAX_PARAMS: usize = 10_000;
 pub fn load(path: &Path) -> Result<(Suite, Bundle), SpecError> {
     let inside = path.join("suite.toml");
     let path = if path.is_dir() { inside.as_path() } else { path };
-    let text = text::read(path).map_err(|what| SpecError::file(path, what))?;
+    let text = text::read(path).map_err(|error| SpecError::unread(path, &error))?;
     let dir = path.parent().unwrap_or(Path::new(""));
     let own = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = stem(path, dir);

@@ -1,6 +1,10 @@
 //! Bounded reading of text files, and the nearest name to a mistyped one.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 /// The largest configuration, specification or suite file, in bytes.
 pub const MAX_TEXT: u64 = 1 << 20;
@@ -8,23 +12,18 @@ pub const MAX_TEXT: u64 = 1 << 20;
 /// Reads a UTF-8 file of at most [`MAX_TEXT`] bytes.
 ///
 /// # Errors
-/// In words, without the file's name.
-pub fn read(path: &Path) -> Result<String, String> {
-    let unreadable = |error| format!("cannot be read: {error}");
+/// If the system refuses, or it is no such file.
+pub fn read(path: &Path) -> io::Result<String> {
     // Looked at before it is opened: opening a pipe would wait for its writer.
-    if !path.metadata().map_err(unreadable)?.is_file() {
-        return Err("is not a regular file".to_owned());
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(MAX_TEXT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    File::open(path)?.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_TEXT {
-        return Err("is larger than 1 MiB".to_owned());
+        return Err(io::Error::other("it is larger than 1 MiB"));
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
 /// The one of `known` that `word` most likely stands for, if any is near.

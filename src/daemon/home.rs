@@ -41,10 +41,7 @@ impl HomeError {
     pub fn code(&self) -> Code {
         match self {
             Self::Taken { .. } => Code::Conflict,
-            Self::Lock { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Code::Denied
-            }
-            Self::Lock { .. } => Code::Config,
+            Self::Lock { source, .. } => Code::of(source, Code::Config),
             Self::Files(error) => error.code(),
         }
     }

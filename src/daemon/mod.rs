@@ -8,7 +8,6 @@ pub mod home;
 pub mod log;
 pub mod notify;
 pub mod admin;
-pub mod args;
 pub mod evaluator;
 pub mod manager;
 pub mod server;
@@ -30,10 +29,9 @@ use tokio::{
 
 use crate::{
     code::Code,
-    config::{Config, Loaded, section::Log},
+    config::{Config, Loaded, args::Args, section::Log},
 };
 
-use args::Args;
 use error::DaemonError;
 use home::Lock;
 use run::{Control, Listeners, Setup, run};

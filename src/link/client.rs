@@ -94,15 +94,20 @@ impl Link {
         let socket = Arc::new(tls::client(identity, tls::HTTP1)?);
         let target = Target::from_shared(format!("http://{address}"))
             .map_err(|error| LinkError::Setup(error.to_string()))?
-            .connect_timeout(CONNECT)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(false);
+        let process = match endpoint.pid {
+            0 => String::new(),
+            pid => format!(" (process {pid})"),
+        };
         let connector = tower::service_fn(move |_| {
             let calls = calls.clone();
+            let silent = LinkError::Silent { address, process: process.clone(), after: CONNECT };
             async move {
-                let stream = dial(address, calls).await?;
-                let greeted = greeted(stream).await;
+                let stream = reach(address).await?;
+                let greeting = async { greeted(secure(stream, calls).await?).await };
+                let greeted = within(CONNECT, "greeting", greeting).await.map_err(|_| silent)?;
                 greeted.map(TokioIo::new).map_err(|error| lost(error, address))
             }
         });
@@ -159,7 +164,9 @@ impl Link {
             .map_err(|error| protocol(error.to_string()))?;
         let name = HeaderValue::from_static(super::SUBPROTOCOL);
         upgrade.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
-        let stream = dial(address, self.socket.clone()).await?;
+        let stream = reach(address).await?;
+        let stream =
+            secure(stream, self.socket.clone()).await.map_err(|error| lost(error, address))?;
         let (mut socket, _) = client_async_with_config(upgrade, stream, Some(socket_config()))
             .await
             .map_err(|error| broken(&error, address))?;
@@ -194,16 +201,16 @@ async fn next(
     }
 }
 
-async fn dial(
-    address: SocketAddr,
-    config: Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, LinkError> {
-    let stream = TcpStream::connect(address).await.map_err(|error| lost(error, address))?;
-    stream.set_nodelay(true).map_err(|error| lost(error, address))?;
-    let name =
-        ServerName::try_from(SERVER_NAME).map_err(|error| LinkError::Setup(error.to_string()))?;
-    let connecting = TlsConnector::from(config).connect(name, stream);
-    connecting.await.map_err(|error| lost(error, address))
+async fn reach(address: SocketAddr) -> Result<TcpStream, LinkError> {
+    let connecting = within(CONNECT, "connecting", TcpStream::connect(address));
+    let stream = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let ready = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    ready.map_err(|error| lost(error, address))
+}
+
+async fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(SERVER_NAME).map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// Why there is no connection: TLS said no, or nobody was there.
@@ -219,6 +226,10 @@ fn diagnose(error: &(dyn StdError + 'static), address: SocketAddr) -> LinkError 
     let mut cause = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref::<LinkError>() {
+            Some(LinkError::Silent { address, process, after }) => {
+                let (address, after) = (*address, *after);
+                return LinkError::Silent { address, process: process.clone(), after };
+            }
             Some(LinkError::Unreachable { address, reason }) => {
                 return LinkError::Unreachable { address: *address, reason: reason.clone() };
             }

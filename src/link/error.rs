@@ -1,6 +1,6 @@
 //! What can go wrong between a client and the daemon, or with the files that introduce them.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{code::Code, resilience::deadline::Late, wire::fault::Fault};
 
@@ -62,6 +62,19 @@ pub enum LinkError {
         /// What the system said.
         reason: String,
     },
+    /// Something took the connection and says nothing.
+    #[error(
+        "the daemon at {address}{process} took the connection, but says nothing for {} s: it is stopped or has too much to do; try again, or end its process and run `darwin up`",
+        .after.as_secs()
+    )]
+    Silent {
+        /// The address.
+        address: SocketAddr,
+        /// " (process N)", if that is known.
+        process: String,
+        /// How long was waited.
+        after: Duration,
+    },
     /// Whoever listens there is not our daemon, or does not take us for its user.
     #[error(
         "{address} is not this user's daemon ({reason}): check `darwin config show`, and that both use the same home"
@@ -98,11 +111,7 @@ impl LinkError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::File { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::Exhausted,
-                io::ErrorKind::PermissionDenied => Code::Denied,
-                _ => Code::Config,
-            },
+            Self::File { source, .. } => Code::of(source, Code::Config),
             Self::Exposed { .. } | Self::Stranger { .. } => Code::Denied,
             Self::Damaged { .. } | Self::Name(_) | Self::Setup(_) => Code::Config,
             Self::NoIdentity { .. } | Self::Unreachable { .. } | Self::Broken(_) => {
@@ -110,6 +119,7 @@ impl LinkError {
             }
             Self::Issue(_) => Code::Bug,
             Self::Protocol { .. } => Code::Unavailable,
+            Self::Silent { .. } => Code::Deadline,
             Self::Late(late) => late.code(),
             Self::Fault(fault) => fault.code(),
         }

@@ -22,9 +22,8 @@ fn completions_and_manual_pages_are_those_that_are_committed() {
         names
     };
     assert_eq!(names(&made), names(&committed), "run: darwin completions --write completions");
-    for name in
-        names(&made).iter().filter(|name| name.extension().is_some() || name.ends_with("_darwin"))
-    {
+    assert!(["man/darwind.1", "_darwind"].iter().all(|name| made.join(name).is_file()));
+    for name in names(&made).iter().filter(|name| made.join(name).is_file()) {
         let same = fs::read(made.join(name)).unwrap() == fs::read(committed.join(name)).unwrap();
         assert!(same, "{}: run: darwin completions --write completions", name.display());
     }
@@ -32,6 +31,9 @@ fn completions_and_manual_pages_are_those_that_are_committed() {
     assert_eq!(shell.good("completions bash"), bash);
     let page = fs::read_to_string(made.join("man/darwin-lineage-verify.1")).unwrap();
     assert_eq!(shell.good("man lineage verify"), page);
+    let page = fs::read_to_string(made.join("man/darwind.1")).unwrap();
+    assert_eq!(shell.good("man darwind"), page);
+    assert!(page.contains("check\\-config") && page.contains("SIGHUP"), "{page}");
 }
 
 #[test]
@@ -63,6 +65,30 @@ fn wrong_usage_exits_with_64_and_says_what_is_right() {
     ]));
     assert_eq!(shell.run("").status, 64);
     assert!(shell.daemon().is_none(), "none of these needs a daemon");
+}
+
+#[test]
+fn wrong_names_are_answered_with_right_ones() {
+    let shell = Shell::new();
+    for (line, status, parts) in [
+        ("explain unavailble", 64, ["'unavailble'", "a similar value exists: 'unavailable'"]),
+        ("explain 69", 64, ["'69'", "possible values: usage, invalid-input, config"]),
+        ("config chek", 64, ["'chek'", "a similar subcommand exists: 'check'"]),
+        ("config check nowhere.toml", 78, ["nowhere.toml: cannot be read", "(code config;"]),
+        ("man lineage verfy", 64, ["darwin-lineage-verfy.1", "darwin --help"]),
+    ] {
+        shell.fails(line, status, &parts);
+    }
+    for (name, parts) in [
+        ("DARWIN_REGISTRY__GRUOP", ["no key “registry.gruop”", "did you mean “group”?"]),
+        ("DARWIN_REGISTRI__GROUP", ["no section “registri”", "did you mean “registry”?"]),
+        ("DARWIN_REGISTRY__GROUP", ["registry.group: “x”", "not of type integer"]),
+    ] {
+        for line in ["config show", "config check", "up"] {
+            shell.run_with(&[(name, "x")], line).failed(line, 78, &[name, parts[0], parts[1]]);
+        }
+    }
+    assert!(shell.daemon().is_none());
 }
 
 #[test]
@@ -169,6 +195,17 @@ fn errors_are_json_too_where_json_is_asked_for() {
         (Some("error"), Some("unavailable"))
     );
     assert_eq!(json["hints"][0], "darwin up");
+    for (line, message) in [
+        ("explain unavailble --json", "invalid value 'unavailble' for '[CODE]'"),
+        ("evolv x --json", "unrecognized subcommand 'evolv'"),
+        ("--json", "'darwin' requires a subcommand but one was not provided"),
+    ] {
+        let said = shell.run(line);
+        assert_eq!(said.status, 64);
+        let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!((&json["code"], &json["message"]), (&"usage".into(), &message.into()));
+        assert!(!json["hints"].as_array().unwrap().is_empty(), "{json}");
+    }
 }
 
 #[test]

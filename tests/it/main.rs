@@ -6,11 +6,17 @@ mod home;
 #[path = "../support/disk.rs"]
 mod disk;
 mod daemon;
+mod deploy;
 mod shell;
 mod basics;
+mod places;
 mod evolving;
 mod evaluating;
+mod inspecting;
+mod terminal;
 mod mistakes;
+mod denied;
+mod full;
 mod problems;
 mod repeats;
 mod services;

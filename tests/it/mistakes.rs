@@ -1,6 +1,6 @@
 //! Wrong input of each kind: a clear error, the documented exit status, nothing lost.
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::fs;
 
 use crate::{disk::SmallDisk, home::until, shell::Shell};
 
@@ -40,17 +40,72 @@ fn a_spec_with_a_mistake_starts_nothing() {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_is_named() {
+fn what_is_no_file_is_named() {
     let shell = Shell::new();
-    let spec = shell.write("spec.toml", "name = \"x\"\n");
-    fs::set_permissions(&spec, fs::Permissions::from_mode(0o0)).unwrap();
-    let said = shell.run("evolve spec.toml");
-    // The superuser reads it all the same, and then it has no suite.
-    assert_eq!(said.status, 64, "{}", said.err);
-    assert!(said.err.contains("spec.toml"), "{}", said.err);
-    fs::create_dir(shell.path("a-directory.car")).unwrap();
-    let said = shell.run("lineage verify a-directory.car --trust 00");
-    assert_eq!(said.status, 64, "{}", said.err);
+    shell.write("directory/suite.toml/x", "");
+    shell.write("large.toml", vec![b'#'; (1 << 20) + 1]);
+    shell.write("binary.toml", [b'#', 0xff]);
+    let trust = "ab".repeat(32);
+    for (line, parts) in [
+        ("evolve large.toml", ["large.toml", "larger than 1 MiB"]),
+        ("evolve binary.toml", ["binary.toml", "not UTF-8"]),
+        ("evolve gone.toml", ["gone.toml", "No such file"]),
+        ("eval directory --suite directory", ["suite.toml", "not a regular file"]),
+        ("eval directory --suite /dev/null", ["/dev/null", "not a regular file"]),
+        (&format!("lineage verify directory --trust {trust}"), ["no file directory", "--trust"]),
+        (&format!("lineage verify gone.car --trust {trust}"), ["no file gone.car", "--trust"]),
+        ("lineage verify large.toml --trust 00", ["--trust 00", "64 hexadecimal digits"]),
+    ] {
+        shell.fails(line, 64, &parts);
+    }
+    assert!(shell.daemon().is_none());
+}
+
+#[test]
+fn an_evaluator_that_floods_or_forks_for_ever_is_a_recorded_failure() {
+    let flood = "import sys\ndef evaluate(path):\n    while True:\n        \
+                 sys.stdout.write('x' * 65536)\n";
+    let flood_errors = flood.replace("stdout", "stderr");
+    let fork = "import os\ndef evaluate(path):\n    while True:\n        os.fork()\n";
+    let patient = "import os\ndef evaluate(path):\n    while True:\n        try:\n            \
+                   os.fork()\n        except OSError:\n            pass\n";
+    let shell = problem("");
+    for (evaluator, failures) in [
+        (flood, &["timed-out", "over-limit"][..]),
+        (&flood_errors, &["timed-out", "over-limit"]),
+        (fork, &["over-limit", "crashed"]),
+        (patient, &["timed-out", "over-limit"]),
+    ] {
+        shell.write("problem/evaluator.py", evaluator);
+        let said = shell.run("evolve problem --max-evaluations 2 --json");
+        assert_eq!(said.status, 1, "{}", said.err);
+        let told = |text: &str| failures.iter().any(|failure| text.contains(failure));
+        assert!(told(&said.err), "{evaluator}\n{}", said.err);
+        let run: serde_json::Value =
+            serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
+        assert_eq!((&run["state"], &run["failed"]), (&"finished".into(), &2.into()));
+        let archived = format!("journal {} --only archived --json", run["id"].as_str().unwrap());
+        let archived = shell.good(&archived);
+        assert_eq!(archived.lines().count(), 2);
+        assert!(archived.lines().all(told), "{evaluator}\n{archived}");
+        let eval = shell.run("eval problem --suite problem");
+        eval.failed("eval", 1, &["1 evaluation failed", "(code bar-missed;"]);
+        assert!(told(&eval.out), "{evaluator}\n{}", eval.out);
+    }
+    // Nobody was hurt: the same daemon works on, and has nothing left to do.
+    shell.write("problem/evaluator.py", "def evaluate(path):\n    return {'combined_score': 1}\n");
+    assert_eq!(shell.json("eval problem --suite problem")["score"], 1.0);
+    assert_eq!(shell.json("status")["running"], 0);
+    shell.good("store verify");
+}
+
+#[test]
+fn an_evaluator_that_talks_much_and_then_scores_is_no_failure() {
+    let shell = problem(
+        "def evaluate(path):\n    print('x' * (8 << 20))\n    return {'combined_score': 1.0}\n",
+    );
+    let run = shell.json("evolve problem --max-evaluations 2");
+    assert_eq!((&run["failed"], &run["best"]), (&0.into(), &1.0.into()), "{run}");
 }
 
 #[test]

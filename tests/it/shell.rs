@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read as _, Write as _},
+    os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -19,7 +20,15 @@ use crate::home::until;
 /// A home and a working directory; the daemon that `darwin` started there ends with it.
 pub struct Shell {
     dir: TempDir,
+    /// What the environment says of where things lie.
+    places: Vec<(String, PathBuf)>,
+    /// The user, where it is not that of the tests.
+    user: Option<u32>,
+    darwin: PathBuf,
 }
+
+/// A user without any rights.
+const NOBODY: u32 = 65_534;
 
 /// How a command ended, and what it said.
 pub struct Said {
@@ -30,7 +39,36 @@ pub struct Said {
 
 impl Shell {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self::with(&[("DARWIN_HOME", "home")])
+    }
+
+    /// One whose environment names these directories below the working directory.
+    pub fn with(places: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let places =
+            places.iter().map(|(name, below)| ((*name).to_owned(), dir.path().join(below)));
+        let darwin = PathBuf::from(env!("CARGO_BIN_EXE_darwin"));
+        Self { places: places.collect(), user: None, darwin, dir }
+    }
+
+    /// One whose user is not the superuser, so that modes of files mean something. Its programs
+    /// lie where he can reach them.
+    pub fn of_a_mere_user() -> Self {
+        let mut shell = Self::new();
+        if rustix::process::geteuid().is_root() {
+            shell.user = Some(NOBODY);
+            chown(shell.dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            let bin = shell.path("bin");
+            fs::create_dir(&bin).unwrap();
+            for program in [env!("CARGO_BIN_EXE_darwin"), env!("CARGO_BIN_EXE_darwind")] {
+                let copy = bin.join(Path::new(program).file_name().unwrap());
+                fs::hard_link(program, &copy)
+                    .or_else(|_| fs::copy(program, &copy).map(|_| ()))
+                    .unwrap();
+            }
+            shell.darwin = bin.join("darwin");
+        }
+        shell
     }
 
     /// A file below the working directory.
@@ -39,7 +77,8 @@ impl Shell {
     }
 
     pub fn paths(&self) -> Paths {
-        Paths::under(&self.path("home"))
+        let place = |wanted: &str| self.places.iter().find(|(name, _)| name == wanted);
+        Paths::from_env(&|name| place(name).map(|(_, path)| path.clone().into())).unwrap()
     }
 
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -51,9 +90,12 @@ impl Shell {
 
     /// `darwin` with these arguments, in an environment that holds nothing else.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_darwin"));
-        command.env_clear().env("DARWIN_HOME", self.path("home")).env("USER", "ada");
+        let mut command = Command::new(&self.darwin);
+        command.env_clear().envs(self.places.iter().cloned()).env("USER", "ada");
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command.current_dir(self.dir.path()).stdin(Stdio::null()).args(args);
         command
     }
@@ -61,6 +103,19 @@ impl Shell {
     /// Runs `darwin` with the words of `line` and waits for its end.
     pub fn run(&self, line: &str) -> Said {
         Said::of(self.command(line.split_whitespace()).output().unwrap())
+    }
+
+    /// As [`Shell::run`], in an environment that holds these too.
+    pub fn run_with(&self, env: &[(&str, &str)], line: &str) -> Said {
+        Said::of(self.command(line.split_whitespace()).envs(env.iter().copied()).output().unwrap())
+    }
+
+    /// As [`Shell::run`], and fails if it does not end with `status` or does not say all `parts`
+    /// on stderr.
+    pub fn fails(&self, line: &str, status: i32, parts: &[&str]) -> Said {
+        let said = self.run(line);
+        said.failed(line, status, parts);
+        said
     }
 
     /// As [`Shell::run`], and fails if the command does.
@@ -132,7 +187,7 @@ fn kill(endpoint: &Endpoint) {
 /// and what nobody has waited for yet has no program any more.
 fn is_darwind(pid: u32) -> bool {
     let exe = fs::read_link(format!("/proc/{pid}/exe"));
-    exe.is_ok_and(|exe| exe == Path::new(env!("CARGO_BIN_EXE_darwind")))
+    exe.is_ok_and(|exe| exe.file_name() == Path::new(env!("CARGO_BIN_EXE_darwind")).file_name())
 }
 
 impl Drop for Shell {
@@ -143,6 +198,14 @@ impl Drop for Shell {
 }
 
 impl Said {
+    /// Fails unless it ended with `status` and said all `parts` on stderr.
+    pub fn failed(&self, line: &str, status: i32, parts: &[&str]) {
+        assert_eq!(self.status, status, "darwin {line}\n{}\n{}", self.out, self.err);
+        for part in parts {
+            assert!(self.err.contains(part), "darwin {line}: {part}\n{}", self.err);
+        }
+    }
+
     pub fn of(output: Output) -> Self {
         Self {
             status: output.status.code().unwrap_or(-1),

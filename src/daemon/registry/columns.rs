@@ -59,7 +59,7 @@ impl Registry {
     }
 
     /// The ids of all sessions or runs.
-    async fn all(&self, named: Named) -> Result<Vec<[u8; 16]>, RegistryError> {
+    pub(super) async fn all(&self, named: Named) -> Result<Vec<[u8; 16]>, RegistryError> {
         let rows = self.inner.stores.warm.rows();
         let (mut all, mut from) = (Vec::new(), [0; 16]);
         loop {

@@ -66,8 +66,8 @@ pub enum RegistryError {
         path: PathBuf,
         /// What is wrong, and what to do.
         why: String,
-        /// Whether it is about permissions.
-        denied: bool,
+        /// What kind of fault that is.
+        code: Code,
     },
     /// Stored journals are not sound.
     #[error("{0}; nothing of it was written, `darwin store verify` checks the rest")]
@@ -87,8 +87,8 @@ impl RegistryError {
             Self::NotFound { .. } => Code::NotFound,
             Self::Ambiguous { .. } | Self::Invalid(_) => Code::InvalidInput,
             Self::Conflict { .. } | Self::Orphan { .. } | Self::SessionClosed(_) => Code::Conflict,
-            Self::Shredded(_) | Self::Key { denied: true, .. } => Code::Denied,
-            Self::Key { .. } => Code::Config,
+            Self::Shredded(_) => Code::Denied,
+            Self::Key { code, .. } => *code,
             Self::Damaged(_) => Code::Corrupt,
             Self::Closed => Code::Unavailable,
         }
@@ -96,11 +96,8 @@ impl RegistryError {
 
     /// A key file that the system refuses.
     pub(super) fn key(path: &std::path::Path, error: &io::Error) -> Self {
-        Self::Key {
-            path: path.to_owned(),
-            why: error.to_string(),
-            denied: error.kind() == io::ErrorKind::PermissionDenied,
-        }
+        let why = format!("{error}; the daemon must be able to read it and to write beside it");
+        Self::Key { path: path.to_owned(), why, code: Code::of(error, Code::Config) }
     }
 }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::error::RegistryError;
 use crate::{
+    code::Code,
     domain::digest::Digest,
     provenance::{
         seal::MasterKey,
@@ -77,27 +78,25 @@ impl Keys {
 /// The 32 bytes in the file `path`.
 fn secret(path: &Path, new: bool) -> Result<Zeroizing<[u8; 32]>, RegistryError> {
     let fault = |error: io::Error| RegistryError::key(path, &error);
-    let wrong = |why: &str, denied| RegistryError::Key {
-        path: path.to_owned(),
-        why: why.to_owned(),
-        denied,
-    };
+    let wrong =
+        |why: &str, code| RegistryError::Key { path: path.to_owned(), why: why.to_owned(), code };
     let file = match OpenOptions::new().read(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && new => return make(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let why = "it is missing, and without it what is stored can't be read; restore it \
                        from its backup";
-            return Err(wrong(why, false));
+            return Err(wrong(why, Code::Config));
         }
         file => file.map_err(fault)?,
     };
     if file.metadata().map_err(fault)?.mode() & 0o077 != 0 {
-        return Err(wrong("other users may read it; `chmod 0400` it, and think of who has", true));
+        let why = "other users may read it; `chmod 0400` it, and think of who has";
+        return Err(wrong(why, Code::Denied));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(64));
     file.take(64).read_to_end(&mut bytes).map_err(fault)?;
-    let bytes: &[u8; 32] =
-        bytes.as_slice().try_into().map_err(|_| wrong("it does not hold 32 bytes", false))?;
+    let why = "it does not hold 32 bytes; restore it from its backup";
+    let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| wrong(why, Code::Config))?;
     Ok(Zeroizing::new(*bytes))
 }
 
@@ -135,7 +134,7 @@ fn read_trusted(path: &Path) -> Result<KeyRing, RegistryError> {
         let key: Digest = line.parse().map_err(|_| RegistryError::Key {
             path: path.to_owned(),
             why: format!("“{line}” is no public key: 64 hexadecimal digits are expected"),
-            denied: false,
+            code: Code::Config,
         })?;
         ring.trust(PublicKey(key.0))?;
     }

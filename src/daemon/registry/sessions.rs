@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Registry, error::RegistryError, keys::random};
 use crate::{
     daemon::store::warm::{
-        PAGE,
+        Named, PAGE,
         rows::{Change, NewSession, SessionRow},
     },
     domain::{id::SessionId, session::Session},
@@ -30,14 +30,23 @@ impl Registry {
         name: &str,
         user: &str,
     ) -> Result<(Session, bool), RegistryError> {
-        if name.len() > MAX_NAME || user.len() > MAX_NAME {
-            let what = format!("a name has at most {MAX_NAME} bytes");
-            return Err(RegistryError::Invalid(what));
-        }
         let _making = self.inner.making.lock().await;
         let rows = self.inner.stores.warm.rows();
         if let Some(row) = rows.session(id).await? {
             return Ok((self.whole(row).await?, false));
+        }
+        Ok((self.new_session(id, name, user).await?, true))
+    }
+
+    async fn new_session(
+        &self,
+        id: SessionId,
+        name: &str,
+        user: &str,
+    ) -> Result<Session, RegistryError> {
+        if name.len() > MAX_NAME || user.len() > MAX_NAME {
+            let what = format!("a name has at most {MAX_NAME} bytes");
+            return Err(RegistryError::Invalid(what));
         }
         let (sealer, wrapped, master) = self.inner.vault.make(id)?;
         let context = sealer.seal(BlobKind::Context, &encode(&BTreeMap::new())?, random()?)?;
@@ -54,7 +63,7 @@ impl Registry {
         };
         self.change(Change::NewSession(new)).await?;
         let context = BTreeMap::new();
-        Ok((Session { id, name, user, closed: false, used_ms: created_ms, context }, true))
+        Ok(Session { id, name, user, closed: false, used_ms: created_ms, context })
     }
 
     /// The session that a user has without asking: his last used open one of that name, made
@@ -63,12 +72,27 @@ impl Registry {
     /// # Errors
     /// If it can't be read or stored.
     pub async fn default_session(&self, user: &str) -> Result<Session, RegistryError> {
-        let rows = self.inner.stores.warm.rows().sessions(false, PAGE).await?;
-        if let Some(row) = rows.into_iter().find(|row| row.user == user && row.name == DEFAULT) {
-            return self.whole(row).await;
+        // So that two calls at once make one.
+        let _making = self.inner.making.lock().await;
+        let rows = self.inner.stores.warm.rows();
+        let wanted = |row: &SessionRow| !row.closed && row.user == user && row.name == DEFAULT;
+        let recent = rows.sessions(false, PAGE).await?;
+        let all_seen = recent.len() < PAGE;
+        let mut found = recent.into_iter().find(wanted);
+        if found.is_none() && !all_seen {
+            // It is long since it was used: all are looked at.
+            for id in self.all(Named::Session).await? {
+                let row = rows.session(SessionId::from_bytes(id)).await?.filter(wanted);
+                found = found.into_iter().chain(row).max_by_key(|row| row.used_ms);
+            }
         }
-        let id = SessionId::new(self.inner.clock.millis(), random()?);
-        Ok(self.create_session(id, DEFAULT, user).await?.0)
+        match found {
+            Some(row) => self.whole(row).await,
+            None => {
+                let id = SessionId::new(self.inner.clock.millis(), random()?);
+                self.new_session(id, DEFAULT, user).await
+            }
+        }
     }
 
     /// A session, with its context.

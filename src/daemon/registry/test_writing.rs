@@ -9,8 +9,11 @@ use super::{
 };
 use crate::{
     code::Code,
-    daemon::store::warm::rows::StopOverride,
-    domain::{id::Slot, lifecycle::RunState},
+    daemon::store::warm::{PAGE, rows::StopOverride},
+    domain::{
+        id::{SessionId, Slot},
+        lifecycle::RunState,
+    },
 };
 
 #[tokio::test]
@@ -135,6 +138,34 @@ async fn a_run_is_made_once_and_its_state_is_kept() {
     registry.close_session(session_id(), true).await.unwrap();
     let refused = registry.create_run(new_run(4)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Conflict);
+}
+
+/// The number as the random part of an id.
+fn u80(n: u64) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&n.to_be_bytes());
+    bytes
+}
+
+#[tokio::test]
+async fn a_user_has_one_default_session_however_many_others_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(dir.path(), &IN_MEMORY).await.unwrap();
+    let (one, two) = tokio::join!(registry.default_session("ada"), registry.default_session("ada"));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.id, two.id, "two calls at once made two");
+    let now = one.used_ms + 1;
+    for n in 0..PAGE as u64 + 1 {
+        let name = if n % 2 == 0 { "other" } else { "default" };
+        registry.create_session(SessionId::new(now, u80(n)), name, "bob").await.unwrap();
+    }
+    let newest = registry.sessions(false, PAGE).await.unwrap();
+    assert!(newest.len() == PAGE && newest.iter().all(|session| session.user == "bob"));
+    assert_eq!(registry.default_session("ada").await.unwrap().id, one.id);
+    // A closed one is none.
+    registry.close_session(one.id, true).await.unwrap();
+    let next = registry.default_session("ada").await.unwrap();
+    assert!(next.id != one.id && next.user == "ada");
 }
 
 #[tokio::test]

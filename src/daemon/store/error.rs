@@ -8,7 +8,7 @@ use crate::code::Code;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the quota is full; nothing was changed.
-    #[error("{doing}: no space is left there; free some, and it goes on ({source})")]
+    #[error("{doing}: no space is left there; free some, and it works again ({source})")]
     Full {
         /// What was being done, with the file.
         doing: String,
@@ -127,10 +127,16 @@ impl StoreError {
     /// The error of a database operation.
     #[must_use]
     pub fn sql(doing: &'static str, source: rusqlite::Error) -> Self {
+        // A shared-memory file that can't grow is how a full disk shows when a database is opened.
+        let full = source.sqlite_error().is_some_and(|error| {
+            error.code == rusqlite::ErrorCode::DiskFull
+                || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+        });
+        if full {
+            let doing = format!("{doing} (the database)");
+            return Self::Full { doing, source: Box::new(source) };
+        }
         match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => {
-                Self::Full { doing: doing.to_owned(), source: Box::new(source) }
-            }
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Self::Corrupt(Damage {
                     place: "the database".to_owned(),

@@ -3,6 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 
 use crate::daemon::store::error::StoreError;
 
@@ -29,6 +33,13 @@ pub fn known_version() -> i64 {
 /// If it can't be opened, or is none of ours.
 pub fn writer(path: Option<&Path>) -> Result<Connection, StoreError> {
     let sql = |error| StoreError::sql("opening the database", error);
+    // The database would say no more than that it can't open the file.
+    if let Some(path) = path
+        && let Err(error) = access(path, Access::READ_OK | Access::WRITE_OK)
+        && error != Errno::NOENT
+    {
+        return Err(StoreError::io("opening", path, error.into()));
+    }
     let connection = match path {
         Some(path) => Connection::open(path),
         None => Connection::open_in_memory(),

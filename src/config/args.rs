@@ -1,10 +1,14 @@
-//! The command line of `darwind`.
+//! The command line of `darwind`: the topmost layer of its configuration.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 
-use crate::config::{Paths, Sources, error::ConfigError, layers};
+use super::{
+    error::ConfigError,
+    layers::{self, Sources},
+    paths::Paths,
+};
 
 /// Runs the daemon: evolves agents, evaluates them, and keeps their journals.
 ///
@@ -18,14 +22,14 @@ use crate::config::{Paths, Sources, error::ConfigError, layers};
 #[command(name = "darwind", version, max_term_width = 100)]
 pub struct Args {
     /// The configuration file (default: darwind.toml in the configuration directory).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
     /// Keep everything under this directory (default: DARWIN_HOME, else the XDG directories).
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub home: Option<PathBuf>,
 
-    /// Check the configuration and end: status 0 if it is right, 78 if not.
+    /// Check the configuration and end: status 0 if it is right, 78 if not, 77 if it may not be read.
     #[arg(long)]
     pub check_config: bool,
 
@@ -85,7 +89,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::config::Loaded;
+    use crate::config::layers::Loaded;
 
     #[test]
     fn the_definition_is_sound() {
