@@ -131,6 +131,18 @@ except OSError:
         fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("5678"))
     }));
     command.close().await;
+
+    let suite = shinka::shinka(Limits { time: 1.0, ..limits() }, &[]);
+    let files = bundle(&[("evaluate.py", &shinka::script())]);
+    let space = Arc::new(Space::default());
+    let script = world.evaluator.open(&suite, &files, space, Profile::Reduced, 1).await.unwrap();
+    let run = async |text: &str| script.evaluate(&program(text), 0).await.unwrap();
+    let fine = run(&format!("{}os.abort()", shinka::FINE)).await;
+    assert_eq!((fine.scores, fine.isolation), (Ok(vec![2.5]), Isolation::Reduced));
+    let hangs = "import time\nif os.fork() == 0: os.setsid()\ntime.sleep(9)";
+    assert_failed(run(hangs).await, FailureKind::TimedOut, "1 s");
+    assert_eq!(run(shinka::FINE).await.scores, Ok(vec![2.5]));
+    script.close().await;
     bench.close().await;
     assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
 }

@@ -11,7 +11,7 @@ use darwin::{
 
 use super::*;
 
-fn shinka(limits: Limits, args: &[&str]) -> Suite {
+pub fn shinka(limits: Limits, args: &[&str]) -> Suite {
     let args = args.iter().map(|&arg| arg.to_owned()).collect();
     let method = Method::Shinka { evaluator: "evaluate.py".into(), program: None, args };
     Suite { limits, ..Suite::new("test", method) }
@@ -35,13 +35,17 @@ if __name__ == '__main__':
     exec(open(args.program_path).read())
 ";
 
+/// Such a script with its head.
+pub fn script() -> String {
+    format!("{HEAD}{EXEC}")
+}
+
 /// What a candidate says to be scored.
-const FINE: &str =
+pub const FINE: &str =
     "write('metrics', {'combined_score': 2.5}); write('correct', {'correct': True})\n";
 
 async fn bench(world: &World, limits: Limits) -> Bench {
-    let text = format!("{HEAD}{EXEC}");
-    world.open(&shinka(limits, &[]), &[("evaluate.py", &text)]).await.unwrap()
+    world.open(&shinka(limits, &[]), &[("evaluate.py", &script())]).await.unwrap()
 }
 
 async fn run(bench: &Bench, text: &str) -> Evaluation {
