@@ -14,7 +14,7 @@ const DENIED: &str = "Permission denied";
 /// What `check` gives while nobody may do anything with the file or directory at `path`.
 fn without<T>(path: &Path, check: impl FnOnce() -> T) -> T {
     let before = fs::metadata(path).unwrap().permissions();
-    fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
     let result = check();
     fs::set_permissions(path, before).unwrap();
     result

@@ -155,7 +155,7 @@ async fn a_user_has_one_default_session_however_many_others_there_are() {
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.id, two.id, "two calls at once made two");
     let now = one.used_ms + 1;
-    for n in 0..PAGE as u64 + 1 {
+    for n in 0..=PAGE as u64 {
         let name = if n % 2 == 0 { "other" } else { "default" };
         registry.create_session(SessionId::new(now, u80(n)), name, "bob").await.unwrap();
     }
