@@ -223,6 +223,23 @@ fn doctor_sees_what_others_can_read() {
 }
 
 #[test]
+fn every_exit_status_is_documented() {
+    let shell = Shell::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("doc/json.md")).unwrap();
+    let help = shell.good("--help");
+    let listed = shell.json("explain");
+    let codes = listed["codes"].as_array().unwrap();
+    let exit = |name: &str| codes.iter().find(|code| code["code"] == name).unwrap()["exit"].clone();
+    assert_eq!([exit("bug"), exit("denied"), exit("exhausted")], [70, 77, 75]);
+    for code in codes {
+        let exit = code["exit"].as_u64().unwrap();
+        assert!(page.contains(&format!("\n| {exit} | ")), "doc/json.md does not tell of {exit}");
+        assert!(help.contains(&format!("{exit} ")), "--help does not tell of {exit}");
+    }
+}
+
+#[test]
 fn every_kind_of_document_is_documented() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("doc/json.md")).unwrap();

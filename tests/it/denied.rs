@@ -31,6 +31,8 @@ fn input_that_may_not_be_read_is_named() {
     shell.write("open/initial_program.py", "X = 1\n");
     shell.write("open/evaluator.py", "def evaluate(path):\n    return {'combined_score': 1.0}\n");
     shell.write("open/config.yaml", "random_seed: 1\n");
+    shell.write("task/initial.py", "# EVOLVE-BLOCK-START\nX = 1\n# EVOLVE-BLOCK-END\n");
+    shell.write("task/evaluate.py", "def main(program_path, results_dir):\n    pass\n");
     shell.write("agent/deep/x.txt", "1");
     shell.write("file.car", "");
     let trust = "ab".repeat(32);
@@ -44,6 +46,10 @@ fn input_that_may_not_be_read_is_named() {
         ("open/initial_program.py", "evolve open".to_owned()),
         ("open/evaluator.py", "evolve open".to_owned()),
         ("open/config.yaml", "evolve open".to_owned()),
+        ("task", "evolve task".to_owned()),
+        ("task/initial.py", "evolve task".to_owned()),
+        ("task/evaluate.py", "evolve task".to_owned()),
+        ("open", "eval open".to_owned()),
         ("lone/suite.toml", "eval agent --suite lone".to_owned()),
         ("open/evaluator.py", "eval agent --suite open".to_owned()),
         ("agent", "eval agent --suite lone".to_owned()),

@@ -13,7 +13,7 @@ use std::{
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{sync::watch, time::sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     error::ManagerError,
@@ -205,10 +205,12 @@ impl Drive {
                         self.d.engine.tell(proposal.slot, fitness);
                     } else {
                         let measure = Arc::clone(&measure);
-                        jobs.push(async move {
+                        // A task of its own: what it waits for is shared with this driver, which
+                        // does not poll its jobs while it waits itself. Dropping it gives it up.
+                        jobs.push(AbortOnDropHandle::new(tokio::spawn(async move {
                             let measured = measure.measure(&proposal).await;
                             (proposal, measured)
-                        });
+                        })));
                     }
                 }
                 end = end.or_else(|| self.ended());
@@ -222,7 +224,8 @@ impl Drive {
             let wake = give_up.or_else(|| self.time_up()).unwrap_or(self.shown + VIEW_EVERY * 20);
             let cancelled = end.is_some();
             tokio::select! {
-                Some((proposal, outcome)) = jobs.next() => {
+                Some(done) = jobs.next() => {
+                    let (proposal, outcome) = done.map_err(|_| ManagerError::Died(self.d.run))?;
                     let finished = self.finish(proposal, outcome?);
                     self.submit(vec![finished]).await?;
                 }
