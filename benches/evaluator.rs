@@ -1,6 +1,7 @@
 //! Evaluations a second of a trivial suite in the full sandbox, beside plain processes in the
-//! same run: `python3` started anew for each candidate, bare fork, exec and wait, and bare
-//! forks of Python, which no warm harness can outdo.
+//! same run: `python3` started anew for each candidate, without a sandbox and in bubblewrap,
+//! bare fork, exec and wait, and bare forks of Python, which no warm harness can outdo. The
+//! same with an evaluator that imports numpy and scipy, where the interpreter has them.
 //!
 //! `cargo bench --bench evaluator`. `DARWIN_BENCH_EVALUATIONS` sets the most evaluations of
 //! one series (default 10,000).
@@ -30,12 +31,20 @@ def evaluate(path):
     with open(path) as file:
         return {'combined_score': float(len(file.read()))}
 ";
+const SCIENTIFIC: &str = "
+import numpy, scipy.optimize
+def evaluate(path):
+    with open(path) as file:
+        text = file.read()
+    return {'combined_score': float(numpy.linalg.norm(numpy.full(9, len(text))))}
+";
 const MAIN: &str = "
 import sys
 print(evaluate(sys.argv[1]))
 ";
 const FORKS: &str = "
 import ctypes, importlib.util, inspect, json, os, random, select, sys, traceback
+exec(open(sys.argv[2]).read().partition('print(')[0])
 for i in range(int(sys.argv[1])):
     pid = os.fork()
     if pid == 0: os._exit(0)
@@ -49,9 +58,8 @@ fn main() {
     let workers = thread::available_parallelism().map_or(1, Into::into);
     println!("{workers} workers; evaluations/s");
     let scratch = tempfile::tempdir().unwrap();
-    let (program, evaluator) = (scratch.path().join("a.py"), scratch.path().join("evaluator.py"));
+    let program = scratch.path().join("a.py");
     std::fs::write(&program, PROGRAM).unwrap();
-    std::fs::write(&evaluator, format!("{EVALUATOR}{MAIN}")).unwrap();
 
     // The interpreter itself, and not a shim before it.
     let python = Command::new("python3")
@@ -65,23 +73,38 @@ fn main() {
         10 * PLAIN,
         plain(workers, 10 * PLAIN, || Command::new("/bin/true")),
     );
-    show(
-        "python3 evaluator.py for each",
-        PLAIN,
-        plain(workers, PLAIN, || {
-            let mut command = Command::new(python);
+    let scientific = Command::new(python).args(["-c", "import numpy, scipy.optimize"]).output();
+    let scientific = scientific.unwrap().status.success();
+    if !scientific {
+        println!("{python} has no numpy and scipy: nothing is measured with them");
+    }
+    let bubblewrap = Command::new("bwrap").arg("--version").output().is_ok();
+    if !bubblewrap {
+        println!("there is no bubblewrap (bwrap): nothing is measured beside it");
+    }
+    let texts = [("", EVALUATOR), (" with numpy, scipy", SCIENTIFIC)];
+    let texts = || texts.into_iter().filter(|(kind, _)| scientific || kind.is_empty());
+    for (kind, text) in texts() {
+        let evaluator = scratch.path().join("evaluator.py");
+        std::fs::write(&evaluator, format!("{text}{MAIN}")).unwrap();
+        let each = |mut command: Command| {
             command.arg(&evaluator).arg(&program);
             command
-        }),
-    );
-
-    let forks = 20 * PLAIN;
-    let time = plain(workers, workers, || {
-        let mut command = Command::new(python);
-        command.args(["-c", FORKS, &(forks / workers).to_string()]);
-        command
-    });
-    show("bare os.fork+wait in Python", forks, time);
+        };
+        let time = plain(workers, PLAIN, || each(Command::new(python)));
+        show(&format!("python3 for each{kind}"), PLAIN, time);
+        if bubblewrap {
+            let time = plain(workers, PLAIN, || each(wrapped(scratch.path(), python)));
+            show(&format!("bubblewrap for each{kind}"), PLAIN, time);
+        }
+        let forks = 20 * PLAIN;
+        let time = plain(workers, workers, || {
+            let mut command = Command::new(python);
+            command.args(["-c", FORKS, &(forks / workers).to_string()]).arg(&evaluator);
+            command
+        });
+        show(&format!("bare fork+wait in Python{kind}"), forks, time);
+    }
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -97,27 +120,34 @@ fn main() {
             let space = Arc::new(Space::default());
             opener.open(&suite, &bundle, space, Profile::Full, workers).await.unwrap()
         };
-        let method = Method::Python {
+        let method = || Method::Python {
             evaluator: "evaluator.py".into(),
             program: None,
             cascade: true,
             cascade_thresholds: Vec::new(),
             feature_dimensions: Vec::new(),
         };
-        let bench = open(method, EVALUATOR).await;
+        for (kind, text) in texts() {
+            let bench = open(method(), text).await;
+            evaluate(&bench, workers, 2 * workers).await;
+            let times = evaluate(&bench, workers, 2_000).await;
+            show(&format!("python suite, full sandbox{kind}"), 2_000, times[1_999]);
+            bench.close().await;
+        }
+        let bench = open(method(), EVALUATOR).await;
         evaluate(&bench, workers, 2 * workers).await;
         let most = std::env::var("DARWIN_BENCH_EVALUATIONS").ok();
         let most = most.map_or(10_000, |most| most.parse().unwrap());
         for count in [100, 1_000, 10_000].into_iter().filter(|count| *count <= most) {
             let times = evaluate(&bench, workers, count).await;
-            show("python suite, full sandbox", count, times[count - 1]);
+            show("the same, however many", count, times[count - 1]);
             if count == 10_000 {
                 let tenth = count / 10;
                 let first = tenth as f64 / times[tenth - 1].as_secs_f64();
                 let last = times[count - 1].saturating_sub(times[count - tenth - 1]).as_secs_f64();
                 let last = tenth as f64 / last;
                 println!(
-                    "{:>45} first tenth {first:.0}, last tenth {last:.0}: {:.0} %; \
+                    "{:>59} first tenth {first:.0}, last tenth {last:.0}: {:.0} %; \
                      resident here {} MiB",
                     "",
                     100.0 * last / first,
@@ -134,6 +164,16 @@ fn main() {
         show("command suite, full sandbox", 1_000, times[999]);
         bench.close().await;
     });
+}
+
+/// Bubblewrap, made to give what the sandbox does, as far as it can: no system call filter, no
+/// limits.
+fn wrapped(scratch: &Path, python: &str) -> Command {
+    let mut command = Command::new("bwrap");
+    command.args(["--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]);
+    command.args(["--cap-drop", "ALL", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]);
+    command.args(["--tmpfs", "/tmp", "--ro-bind"]).arg(scratch).arg(scratch).arg(python);
+    command
 }
 
 /// Evaluates `count` times, as many at once as there are workers; when each was done.
@@ -169,7 +209,7 @@ fn files(path: &str, text: &str) -> Bundle {
 }
 
 fn show(what: &str, count: usize, time: Duration) {
-    println!("{what:<32} {count:>6}: {:>8.0}/s", count as f64 / time.as_secs_f64());
+    println!("{what:<46} {count:>6}: {:>8.0}/s", count as f64 / time.as_secs_f64());
 }
 
 /// This process's resident memory, in KiB.

@@ -58,12 +58,16 @@ impl Parts {
         // Nothing that is mounted here may show outside.
         mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
         let (mut trees, mut links) = (Vec::new(), Vec::new());
-        for path in SYSTEM.map(Path::new) {
-            match fs::symlink_metadata(path) {
+        for path in system() {
+            match fs::symlink_metadata(&path) {
                 Ok(meta) if meta.is_symlink() => {
-                    links.push((path.to_owned(), fs::read_link(path)?));
+                    let target = fs::read_link(&path)?;
+                    links.push((path, target));
                 }
-                Ok(_) => trees.push((path.to_owned(), read_only(path, false)?)),
+                Ok(_) => {
+                    let tree = read_only(&path, false)?;
+                    trees.push((path, tree));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -136,14 +140,22 @@ impl Parts {
     }
 }
 
+/// The system's own directories, and those where Debian keeps the settings of Java, without
+/// which it does not start.
+fn system() -> Vec<PathBuf> {
+    let etc = fs::read_dir("/etc").into_iter().flatten().flatten();
+    let java = etc.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"java-"));
+    SYSTEM.iter().map(PathBuf::from).chain(java.map(|entry| entry.path())).collect()
+}
+
 /// What may be read of this system where there is no view of our own, and the devices that
 /// may be written to: the same as in one, but the real files.
 #[must_use]
 pub fn without() -> (Vec<PathBuf>, Vec<PathBuf>) {
     let settings = SETTINGS.map(|name| Path::new("/etc").join(name));
-    let system = SYSTEM.iter().chain(&["/proc"]).map(PathBuf::from);
+    let proc = PathBuf::from("/proc");
     let devices = DEVICES.map(|name| Path::new("/dev").join(name));
-    (system.chain(settings).collect(), devices.to_vec())
+    (system().into_iter().chain([proc]).chain(settings).collect(), devices.to_vec())
 }
 
 /// The mount options of the tmpfs to write in.

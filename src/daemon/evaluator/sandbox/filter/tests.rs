@@ -163,7 +163,8 @@ fn nobody_types_into_a_terminal_or_lowers_the_kernels_guard() {
         assert_eq!(answer(libc::SYS_ioctl, &[0, request | 1 << 40]), REFUSED);
     }
     assert_eq!(answer(libc::SYS_ioctl, &[0, 0x5401]), ALLOWED); // TCGETS
-    for option in [libc::PR_SET_SPECULATION_CTRL, libc::PR_SET_MM, 67, -1] {
+    // PR_SET_SPECULATION_CTRL, PR_SET_MEMORY_MERGE, and numbers of nothing.
+    for option in [53, 67, libc::PR_SET_MM, 9999, -1] {
         assert_eq!(answer(libc::SYS_prctl, &[u64::from(option as u32)]), REFUSED, "{option}");
     }
     assert_eq!(answer(libc::SYS_prctl, &[long(libc::PR_SET_NAME)]), ALLOWED);
