@@ -62,10 +62,10 @@ pub enum StoreError {
         /// The version that this program writes.
         known: i64,
     },
-    /// A row of that key is there already, with other content.
-    #[error("{what} exists already; choose another id, or show the one that is there")]
+    /// A change does not fit the rows that are there.
+    #[error("{what}; nothing was changed, show what is there and choose another id if need be")]
     Conflict {
-        /// What exists.
+        /// What is there already, or is not.
         what: String,
     },
     /// A bound is reached.

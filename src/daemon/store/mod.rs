@@ -15,7 +15,7 @@ use std::{
 use cold::{Cold, file::FileCold, memory::MemoryCold};
 use error::{StoreError, sync_parent};
 use hot::{Hot, memory::MemoryHot};
-use warm::{Warm, sqlite::SqliteWarm};
+use warm::{Warm, WarmBackend, memory::MemoryWarm, sqlite::SqliteWarm};
 
 /// Where the tiers are, by URL; see `default.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,16 +65,16 @@ impl Stores {
             Some(("memory", "")) => Cold::new(Arc::new(MemoryCold::default())),
             _ => return Err(unknown("cold", places.cold, "file: and memory:")),
         };
-        let warm = match places.warm.split_once(':') {
-            Some(("sqlite", rest)) => SqliteWarm::file(&path(rest, "warm.db"))?,
-            Some(("memory", "")) => SqliteWarm::memory()?,
+        let warm: Arc<dyn WarmBackend> = match places.warm.split_once(':') {
+            Some(("sqlite", rest)) => Arc::new(SqliteWarm::file(&path(rest, "warm.db"))?),
+            Some(("memory", "")) => Arc::new(MemoryWarm::default()),
             _ => return Err(unknown("warm", places.warm, "sqlite: and memory:")),
         };
         let hot = match places.hot {
             "memory:" => Hot::new(Arc::new(MemoryHot::default())),
             _ => return Err(unknown("hot", places.hot, "memory:")),
         };
-        Ok(Self { cold, warm: Warm::new(Arc::new(warm)), hot, _lock: Arc::new(lock) })
+        Ok(Self { cold, warm: Warm::new(warm), hot, _lock: Arc::new(lock) })
     }
 }
 

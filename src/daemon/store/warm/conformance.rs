@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Named, Runs, Warm,
+    FRONT, Named, PAGE, Runs, Warm, WarmBackend,
+    memory::MemoryWarm,
     rows::{
         BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow, NewSession,
         StopOverride,
@@ -91,8 +92,9 @@ fn new_run() -> Change {
 async fn each(case: impl AsyncFn(Warm)) {
     let dir = tempfile::tempdir().unwrap();
     let file = SqliteWarm::file(&dir.path().join("warm.db")).unwrap();
-    for backend in [SqliteWarm::memory().unwrap(), file] {
-        let warm = Warm::new(Arc::new(backend));
+    let backends: [Arc<dyn WarmBackend>; 2] = [Arc::new(MemoryWarm::default()), Arc::new(file)];
+    for backend in backends {
+        let warm = Warm::new(backend);
         let opened = warm.rows().open(STORE, 1).await.unwrap();
         assert_eq!((opened.store, opened.extents.len(), opened.last), (STORE, 0, 0));
         warm.write(vec![new_session(session(), 10), new_run()]).await.unwrap();
@@ -206,6 +208,89 @@ async fn a_change_of_what_is_not_there_is_refused() {
         }
         assert_eq!(warm.rows().run(no_run).await.unwrap(), None);
         assert_eq!(warm.rows().checkpoint(run()).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_refers_only_to_what_is_there() {
+    each(async |warm| {
+        let one = Extent { segment: 1, length: 10 };
+        warm.write(vec![group(vec![agent(5, &[], None)], one)]).await.unwrap();
+        let wrong = [
+            NewAgent { session: 2, ..agent(6, &[], None) },
+            NewAgent { session: 2, run: None, ..agent(6, &[], None) },
+            NewAgent { run: Some(2), ..agent(6, &[], None) },
+            agent(7, &[5, 6], None),
+            agent(7, &[7], None),
+            agent(4, &[5], None),
+            agent(5, &[], None),
+            NewAgent { node: 8, ..agent(5, &[], None) },
+        ];
+        for agent in wrong {
+            let two = Extent { segment: 1, length: 20 };
+            let refused = warm.write(vec![group(vec![agent.clone()], two)]).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Conflict, "{agent:?}");
+        }
+        assert_eq!(warm.rows().count().await.unwrap(), 1);
+        let opened = warm.rows().open(STORE, 2).await.unwrap();
+        assert_eq!((opened.extents, opened.last), (vec![one], 5));
+        let apart = NewAgent { run: None, ..agent(6, &[5], None) };
+        warm.write(vec![group(vec![apart, agent(7, &[6], None)], one)]).await.unwrap();
+        assert_eq!(warm.rows().count().await.unwrap(), 3);
+        assert_eq!(warm.rows().run(run()).await.unwrap().unwrap().agents, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_page_is_longer_than_the_longest() {
+    each(async |warm| {
+        let count = PAGE as u64 + 2;
+        let agent = |n| {
+            let id = AgentId::new(n as u64, [7; 10]);
+            NewAgent { id, ..agent(n, &[], None) }
+        };
+        let agents = (1..=count as i64).map(agent).collect();
+        let mut changes = vec![group(agents, Extent { segment: 1, length: 1 })];
+        for n in 100..100 + count {
+            changes.push(new_session(SessionId::new(n, [1; 10]), n));
+        }
+        warm.write(changes).await.unwrap();
+        let (rows, all) = (warm.rows(), usize::MAX);
+        assert_eq!(rows.sessions(true, all).await.unwrap().len(), PAGE);
+        assert_eq!(rows.agents_after(None, 0, all).await.unwrap().len(), PAGE);
+        assert_eq!(rows.agents_after(Some(run()), 0, all).await.unwrap().len(), PAGE);
+        for named in [Named::Agent, Named::Session] {
+            assert_eq!(rows.find(named, [0; 16], [255; 16], all).await.unwrap().len(), PAGE);
+        }
+        let front = (1..=count as i64).collect();
+        let walked = rows.walk(Direction::Down, front, all).await.unwrap();
+        assert_eq!((walked.agents.len(), walked.frontier.len()), (PAGE, 2));
+        // A replay says itself how many it takes at once.
+        assert_eq!(rows.results(run(), 0, all).await.unwrap().len() as u64, count);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_front_that_is_too_wide_is_refused() {
+    each(async |warm| {
+        let agents = vec![agent(1, &[], None), agent(2, &[1], None), agent(3, &[1], None)];
+        warm.write(vec![group(agents, Extent { segment: 1, length: 1 })]).await.unwrap();
+        let front = |from: usize, width: usize| (from..from + width).map(|n| n as i64).collect();
+        // One is taken, and its children are there already; or they come.
+        let taken = warm.rows().walk(Direction::Down, front(1, FRONT + 1), 1).await.unwrap();
+        assert_eq!((taken.agents.len(), taken.frontier.len()), (1, FRONT));
+        let mut wide: Vec<i64> = front(4, FRONT - 1);
+        wide.push(1);
+        let refused = warm.rows().walk(Direction::Down, wide, 1).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Exhausted);
+        let up = (2 - FRONT as i64..=2).collect();
+        assert_eq!(warm.rows().walk(Direction::Up, up, 1).await.unwrap().frontier.len(), FRONT);
+        let up = (1 - FRONT as i64..=2).collect();
+        let refused = warm.rows().walk(Direction::Up, up, 1).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Exhausted);
     })
     .await;
 }

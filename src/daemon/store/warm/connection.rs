@@ -27,24 +27,19 @@ pub fn known_version() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-/// Opens the database at `path` for writing, or one in memory.
+/// Opens the database at `path` for writing, made if need be.
 ///
 /// # Errors
 /// If it can't be opened, or is none of ours.
-pub fn writer(path: Option<&Path>) -> Result<Connection, StoreError> {
+pub fn writer(path: &Path) -> Result<Connection, StoreError> {
     let sql = |error| StoreError::sql("opening the database", error);
     // The database would say no more than that it can't open the file.
-    if let Some(path) = path
-        && let Err(error) = access(path, Access::READ_OK | Access::WRITE_OK)
+    if let Err(error) = access(path, Access::READ_OK | Access::WRITE_OK)
         && error != Errno::NOENT
     {
         return Err(StoreError::io("opening", path, error.into()));
     }
-    let connection = match path {
-        Some(path) => Connection::open(path),
-        None => Connection::open_in_memory(),
-    }
-    .map_err(sql)?;
+    let connection = Connection::open(path).map_err(sql)?;
     connection.busy_timeout(BUSY).map_err(sql)?;
     ours(&connection)?;
     connection

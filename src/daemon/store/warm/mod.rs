@@ -5,8 +5,11 @@ pub mod connection;
 mod write;
 mod read;
 pub mod sqlite;
+pub mod memory;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod test_random;
 #[cfg(test)]
 mod test_file;
 
@@ -22,10 +25,15 @@ use rows::{
     AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow, Walked,
 };
 
-/// The most rows that one question is answered with.
+/// The most rows that one question is answered with, but for [`WarmBackend::agents`] and
+/// [`WarmBackend::results`].
 pub const PAGE: usize = 1000;
 /// The widest front on which the tree of life is walked.
 pub const FRONT: usize = 1 << 18;
+
+fn too_wide() -> StoreError {
+    StoreError::Exhausted { what: format!("more than {FRONT} agents stand side by side there") }
+}
 
 /// What is looked up by the start of its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +64,8 @@ pub trait WarmBackend: Send + Sync {
     /// gets, `now_ms` the time.
     async fn open(&self, store: [u8; 16], now_ms: u64) -> Result<Opened, StoreError>;
 
-    /// Makes all the changes, durably, or none.
+    /// Makes all the changes in order, durably, or none. One that does not fit what is there,
+    /// a row that exists already or a reference to none, is a conflict.
     async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 
     /// A session.
@@ -104,7 +113,7 @@ pub trait WarmBackend: Send + Sync {
         limit: usize,
     ) -> Result<Vec<AgentRow>, StoreError>;
 
-    /// The same, with only what a replay needs.
+    /// The same of one run, with only what a replay needs, and as many as are asked for.
     async fn results(
         &self,
         run: RunId,
@@ -112,7 +121,8 @@ pub trait WarmBackend: Send + Sync {
         limit: usize,
     ) -> Result<Vec<ResultRow>, StoreError>;
 
-    /// At most `limit` agents from a frontier on, and the frontier behind them.
+    /// At most `limit` agents from a frontier on, and the frontier behind them. Numbers of no
+    /// agent are passed over; a frontier that grows beyond [`FRONT`] is refused.
     async fn walk(
         &self,
         direction: Direction,

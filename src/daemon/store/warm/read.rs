@@ -15,6 +15,7 @@ use super::{
         AgentRow, CheckpointRow, Direction, Node, ResultRow, RunRow, SessionRow, StopOverride,
         Walked,
     },
+    too_wide,
     write::verdict_number,
 };
 use crate::{
@@ -334,8 +335,7 @@ pub fn walk(
             }
         }
         if front.len() > FRONT {
-            let what = format!("more than {FRONT} agents stand side by side there");
-            return Err(StoreError::Exhausted { what });
+            return Err(too_wide());
         }
         walked.agents.push(found);
     }

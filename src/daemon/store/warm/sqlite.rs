@@ -27,14 +27,14 @@ use crate::{
 /// How many connections read at once.
 const READERS: usize = 4;
 
-/// A database in a file, or in memory.
+/// A database in a file.
 pub struct SqliteWarm {
     shared: Arc<Shared>,
     turns: Semaphore,
 }
 
 struct Shared {
-    path: Option<PathBuf>,
+    path: PathBuf,
     // Closed before the writer: the last to close moves the log into the file, and must write.
     idle: Mutex<Vec<Connection>>,
     writer: Mutex<Writer>,
@@ -51,25 +51,10 @@ impl SqliteWarm {
     /// # Errors
     /// If it can't be opened, or is another program's.
     pub fn file(path: &Path) -> Result<Self, StoreError> {
-        Self::new(Some(path))
-    }
-
-    /// A database in memory.
-    ///
-    /// # Errors
-    /// If there is no memory for it.
-    pub fn memory() -> Result<Self, StoreError> {
-        Self::new(None)
-    }
-
-    fn new(path: Option<&Path>) -> Result<Self, StoreError> {
         let writer =
             Writer { connection: connection::writer(path)?, operators: Operators::default() };
-        let shared = Shared {
-            path: path.map(Path::to_owned),
-            writer: Mutex::new(writer),
-            idle: Mutex::default(),
-        };
+        let shared =
+            Shared { path: path.to_owned(), writer: Mutex::new(writer), idle: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), turns: Semaphore::new(READERS) })
     }
 
@@ -86,9 +71,6 @@ impl SqliteWarm {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.shared.path.is_none() {
-            return self.writing(|writer| work(&writer.connection)).await;
-        }
         let turn = self.turns.acquire().await;
         let shared = Arc::clone(&self.shared);
         let task = move || shared.read(work);
@@ -113,10 +95,9 @@ impl Shared {
     ) -> Result<T, StoreError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let ready = idle().pop();
-        let connection = match (ready, &self.path) {
-            (Some(connection), _) => connection,
-            (None, Some(path)) => connection::reader(path)?,
-            (None, None) => return Err(StoreError::Broken("no file to read".to_owned())),
+        let connection = match ready {
+            Some(connection) => connection,
+            None => connection::reader(&self.path)?,
         };
         // One transaction: what an answer puts together belongs together.
         let sql = |error| StoreError::sql("reading", error);

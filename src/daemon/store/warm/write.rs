@@ -41,11 +41,13 @@ pub fn apply(
         // What was remembered may have been rolled back.
         operators.0.clear();
         match error {
-            Error::QueryReturnedNoRows => StoreError::Conflict { what: "no such row".to_owned() },
+            Error::QueryReturnedNoRows => StoreError::Conflict {
+                what: "what is to be changed or referred to is not there".to_owned(),
+            },
             Error::SqliteFailure(code, Some(ref what))
                 if code.code == rusqlite::ErrorCode::ConstraintViolation =>
             {
-                StoreError::Conflict { what: format!("a row ({what})") }
+                StoreError::Conflict { what: format!("such a row is there already ({what})") }
             }
             error => StoreError::sql("storing rows", error),
         }
@@ -188,13 +190,16 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
     let mut insert = open.prepare_cached(
         "INSERT INTO agent (node, id, session, run, generation, slot, fitness, verdict, delta,
              operators, genome, head, seq, segment, at_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         SELECT ?1, ?2, node, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+         FROM session WHERE node = ?3",
     )?;
-    let mut edge =
-        open.prepare_cached("INSERT INTO edge (child, ord, parent) VALUES (?1, ?2, ?3)")?;
+    let mut edge = open.prepare_cached(
+        "INSERT INTO edge (child, ord, parent)
+         SELECT ?1, ?2, node FROM agent WHERE node = ?3 AND node < ?1",
+    )?;
     let mut runs: Vec<(i64, Tally)> = Vec::new();
     for agent in &group.agents {
-        insert.execute(params![
+        let inserted = insert.execute(params![
             agent.node,
             agent.id.as_bytes(),
             agent.session,
@@ -211,8 +216,9 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
             segment,
             int(agent.at_ms),
         ])?;
+        exactly_one(inserted)?;
         for (ord, parent) in (0_i64..).zip(&agent.parents) {
-            edge.execute((agent.node, ord, parent))?;
+            exactly_one(edge.execute((agent.node, ord, parent))?)?;
         }
         if let Some(run) = agent.run {
             match runs.iter_mut().find(|(known, _)| *known == run) {
