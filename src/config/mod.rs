@@ -8,6 +8,8 @@ pub mod section;
 pub mod layers;
 pub mod table;
 pub mod files;
+pub mod program;
+pub mod cases;
 pub mod suite;
 pub mod space;
 pub mod check;

@@ -6,6 +6,7 @@ pub mod genome;
 pub mod objective;
 pub mod evaluation;
 pub mod suite;
+pub mod answer;
 pub mod spec;
 pub mod lifecycle;
 pub mod session;

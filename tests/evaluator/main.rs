@@ -5,6 +5,8 @@
 mod contract;
 mod faults;
 mod contained;
+mod cases;
+mod split;
 mod machines;
 
 use std::{
@@ -60,7 +62,7 @@ impl World {
     /// A bench of a shell script that scores.
     async fn shell(&self, script: &str, limits: Limits) -> Bench {
         let argv = ["sh", "{suite}/score.sh"].map(str::to_owned).to_vec();
-        let method = Method::Command { argv };
+        let method = Method::Command { argv, build: None };
         let objectives = vec![objective("score")];
         let suite = Suite { name: "test".into(), objectives, method, limits };
         self.open(&suite, &[("score.sh", script)]).await.unwrap()

@@ -13,7 +13,11 @@ mod filter;
 mod view;
 mod confine;
 mod watch;
-mod command;
+mod place;
+mod run;
+mod tree;
+mod answers;
+mod serve;
 mod inner;
 
 use std::{
@@ -24,6 +28,7 @@ use std::{
         fd::{FromRawFd as _, OwnedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     process::ExitCode,
 };
 
@@ -46,10 +51,21 @@ const USERS: u32 = 0x7000_0000;
 /// The user "nobody", where the others cannot be had.
 const NOBODY: u32 = 65_534;
 
-/// Becomes a sandbox if the first argument says so; `darwind` asks this before all else,
-/// while it has one thread. The program's own name is not among `args`.
+/// Becomes a sandbox if the first argument says so, or what starts candidates in one if the
+/// program's own name does, with which `args` begin. `darwind` asks this before all else,
+/// while it has one thread.
 #[must_use]
 pub fn entry<T: AsRef<OsStr>>(args: &[T]) -> Option<ExitCode> {
+    let (own, args) = args.split_first()?;
+    if Path::new(own).file_name() == Some(OsStr::new(view::RUN)) {
+        return Some(run::ask(args).map_or_else(
+            |error| {
+                let _ = writeln!(io::stderr(), "{}: {error}", view::RUN);
+                ExitCode::from(run::FAILED)
+            },
+            ExitCode::from,
+        ));
+    }
     (args.first()?.as_ref() == ARGUMENT).then(keep)
 }
 
@@ -83,7 +99,7 @@ fn keep() -> ExitCode {
 fn run(plan: &mut Plan, control: &UnixStream) -> Result<Ended, Fault> {
     let layer = |name: &'static str| move |error: io::Error| Fault::new(name, &error);
     // One process of ours in Python's case, two for a program.
-    let own = if matches!(plan.task, Task::Command { .. }) { 2 } else { 1 };
+    let own = if matches!(plan.task, Task::Programs { .. }) { 2 } else { 1 };
     plan.group = std::mem::take(&mut plan.group).make(&plan.limits, own);
     let _ = rustix::process::setsid();
     let _ = process::adopt_orphans();
