@@ -17,6 +17,7 @@ use std::{
 };
 
 use darwin::{
+    config::suite as config,
     daemon::evaluator::{Bench, Evaluator, EvaluatorConfig, Profile},
     domain::{
         genome::{File, FilePath, Genome, Space},
@@ -50,6 +51,7 @@ for i in range(int(sys.argv[1])):
     if pid == 0: os._exit(0)
     os.waitpid(pid, 0)
 ";
+const CASES: &str = "kind = \"cases\"\nargv = [\"cat\"]\ncases = \"cases.jsonl\"\n";
 const PROGRAM: &str = "# EVOLVE-BLOCK-START\nx = 1.0\n# EVOLVE-BLOCK-END\n";
 /// How often plain processes are started.
 const PLAIN: usize = 100;
@@ -158,10 +160,21 @@ fn main() {
         bench.close().await;
 
         let argv = ["echo", "{\"combined_score\": 1}"].map(str::to_owned).to_vec();
-        let bench = open(Method::Command { argv }, "").await;
+        let bench = open(Method::Command { argv, build: None }, "").await;
         evaluate(&bench, workers, 2 * workers).await;
         let times = evaluate(&bench, workers, 1_000).await;
         show("command suite, full sandbox", 1_000, times[999]);
+        bench.close().await;
+
+        let cases = config::parse(CASES).unwrap();
+        let bundle = files("cases.jsonl", "{\"input\": \"x\", \"expected\": \"x\"}");
+        let space = Arc::new(Space::default());
+        let bench = opener.open(&cases, &bundle, space, Profile::Full, workers).await.unwrap();
+        evaluate(&bench, workers, 2 * workers).await;
+        let times = evaluate(&bench, workers, 1_000).await;
+        show("cases suite (cat), full sandbox", 1_000, times[999]);
+        let times = evaluate(&bench, 1, 100).await;
+        println!("{:>45} an agent alone: {:.1} ms", "", times[99].as_secs_f64() * 10.0);
         bench.close().await;
     });
 }

@@ -52,7 +52,7 @@ fn every_example_loads_without_a_warning_and_says_what_to_expect() {
         assert!(fs::read_to_string(dir.join("README.md")).unwrap().contains("Expect"));
         found += 1;
     }
-    assert_eq!(found, 4);
+    assert_eq!(found, 5);
 }
 
 #[test]
@@ -129,6 +129,32 @@ print(points(first), points(best + "\nTicket:\n"))
     let (first, best) = printed.split_once(' ').unwrap();
     assert!(number(first) < 1.0);
     assert_eq!(Some(number(best)), project.spec.stop.target);
+}
+
+#[test]
+fn the_program_that_answers_cases_starts_with_most_of_them_right_and_holds_no_answer() {
+    let project = load("examples/ticket-triage");
+    let Method::Cases(suite) = &project.spec.suite.method else {
+        panic!("{:?}", project.spec.suite)
+    };
+    let code = r#"
+import json, pathlib, subprocess, sys
+example = pathlib.Path(sys.argv[1])
+program = (example / "main.py").read_text()
+for name in sys.argv[2:]:
+    cases = [json.loads(line) for line in (example / "suite" / name).open()]
+    assert not any(case["input"] in program for case in cases)
+    requests = [{"jsonrpc": "2.0", "id": case["id"], "method": "answer", "params": case} for case in cases]
+    lines = "".join(json.dumps(request) + "\n" for request in requests)
+    done = subprocess.run([sys.executable, example / "main.py"], input=lines, capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["id"] for answer in answers] == [case["id"] for case in cases]
+    print(sum(answer["result"] == case["expected"] for answer, case in zip(answers, cases)), len(cases))
+"#;
+    let dir = path("examples/ticket-triage");
+    let mut args = vec![dir.to_str().unwrap()];
+    args.extend(suite.files());
+    assert_eq!(python(code, &args), "23 36\n11 18");
 }
 
 #[test]

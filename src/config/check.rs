@@ -7,10 +7,31 @@ use crate::{
     domain::{
         genome::{Genome, Space},
         spec::RunSpec,
-        suite::Bundle,
+        suite::{Bundle, Method, Suite},
     },
     evolution::{engine::Engine, error::EngineError, setup::Setup},
 };
+
+/// Whether no file of the agent holds the answers that its suite keeps from it.
+///
+/// # Errors
+/// Names the file.
+pub fn hides(suite: &Suite, agent: &Bundle, files: &Bundle) -> Result<(), SpecError> {
+    let Method::Cases(cases) = &suite.method else { return Ok(()) };
+    for name in cases.files() {
+        let answers = files.iter().find(|(path, _)| path.as_str() == name);
+        let open = answers
+            .and_then(|(_, answers)| agent.iter().find(|(_, own)| own.bytes == answers.bytes));
+        if let Some((own, _)) = open {
+            let what = format!(
+                "“{own}” is the file of cases “{name}”, whose answers the agent must not have; \
+                 leave it out"
+            );
+            return Err(SpecError::new("agent.files", what));
+        }
+    }
+    Ok(())
+}
 
 /// Whether an engine can be made for the run: all values in their bounds, something to vary,
 /// each operator with something to work on.

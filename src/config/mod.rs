@@ -9,6 +9,8 @@ pub mod layers;
 pub mod args;
 pub mod table;
 pub mod files;
+pub mod program;
+pub mod cases;
 pub mod suite;
 pub mod space;
 pub mod check;

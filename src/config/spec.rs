@@ -132,6 +132,7 @@ fn unwritable(error: toml::ser::Error) -> SpecError {
 /// Names the field and what is missing.
 pub fn check_files(spec: &RunSpec, agent: &Bundle, suite: &Bundle) -> Result<(), SpecError> {
     suite::check_files(&spec.suite, "suite", suite)?;
+    check::hides(&spec.suite, agent, suite)?;
     check::fits(spec, space(spec)?, agent)
 }
 
@@ -307,6 +308,72 @@ mod tests {
         assert_eq!(load(dir.path()).unwrap().suite_files.len(), 1);
     }
 
+    /// That a spec with this text, beside an agent's file and cases, is refused with that.
+    fn assert_fault(text: &str, parts: &str) {
+        let case = "{\"input\": \"x\", \"expected\": \"y\"}";
+        let dir = write(&[("darwin.toml", text), ("a.py", case), ("c.jsonl", case)]);
+        let fault = load(dir.path()).expect_err(text).to_string();
+        let named = fault.starts_with(dir.path().to_str().unwrap());
+        assert!(fault.contains(parts) && named, "{fault}");
+    }
+
+    #[test]
+    fn mistakes_in_a_suite_of_cases_name_the_field_and_the_way_out() {
+        let cases = "[agent]\nfiles = [\"a.py\"]\n\
+                     [suite]\nkind = \"cases\"\nargv = [\"x\"]\ncases = \"c.jsonl\"\n";
+        for (text, parts) in [
+            (&cases.to_owned(), "the file of cases “c.jsonl”"),
+            (&format!("{cases}scorer = {{ kind = \"fuzy\" }}\n"), "suite.scorer.kind: there"),
+            (&format!("{cases}scorer = {{ kind = \"exact\", tirm = 1 }}\n"), "suite.scorer.tirm"),
+            (
+                &format!("{cases}scorer = {{ kind = \"numeric\", absolute = -1 }}\n"),
+                "suite.scorer: absolute",
+            ),
+            (
+                &format!("{cases}scorer = {{ kind = \"command\", argv = [\"{{agent}}\"] }}\n"),
+                "never sees",
+            ),
+            (&format!("{cases}attempts = 0\n"), "suite.attempts: give 1 to"),
+            (&format!("{cases}protocol = \"grpc\"\n"), "suite.protocol: unknown variant"),
+            (&format!("{cases}held_out = \"no.jsonl\"\n"), "suite.held_out: there is no file"),
+            (
+                &format!("{cases}stages = [{{ cases = \"c.jsonl\" }}]\n"),
+                "suite.stages: stand instead",
+            ),
+            (&format!("{cases}[suite.build]\nargv = []\n"), "suite.build.argv: is empty"),
+            (
+                &format!("{cases}[suite.build]\nargv = [\"{{suite}}/x\"]\n"),
+                "suite.build.argv: names {suite}",
+            ),
+            (
+                &format!("{cases}[suite.build]\nargv = [\"x\"]\nlimits = {{ tiem = 1 }}\n"),
+                "did you mean “time”?",
+            ),
+            (
+                &format!("{cases}[suite.build]\nargv = [\"x\"]\nlimits = {{ time = 0 }}\n"),
+                "suite.build.limits.time: must",
+            ),
+            (
+                &format!("{cases}[[suite.objectives]]\nname = \"acuracy\"\n"),
+                "did you mean “accuracy”?",
+            ),
+            (
+                &format!(
+                    "{cases}[[suite.objectives]]\nname = \"accuracy\"\n[[suite.objectives]]\nname = \"held_out_accuracy\"\n"
+                ),
+                "nothing may be selected",
+            ),
+            (
+                &format!(
+                    "{cases}[[suite.objectives]]\nname = \"accuracy\"\n[[suite.objectives]]\nname = \"held_out_accuracy\"\nweight = 0\n"
+                ),
+                "no case is held out",
+            ),
+        ] {
+            assert_fault(text, parts);
+        }
+    }
+
     #[test]
     fn mistakes_name_the_file_the_field_and_the_way_out() {
         let files = "[agent]\nfiles = [\"a.py\"]\n";
@@ -380,12 +447,7 @@ mod tests {
                 "search.operators[0] (constant-tweak): ",
             ),
         ] {
-            let dir = write(&[("darwin.toml", text), ("a.py", "")]);
-            let fault = load(dir.path()).expect_err(text).to_string();
-            assert!(
-                fault.contains(parts) && fault.starts_with(dir.path().to_str().unwrap()),
-                "{fault}"
-            );
+            assert_fault(text, parts);
         }
         let fault = load(tempfile::tempdir().unwrap().path()).unwrap_err().to_string();
         assert!(fault.contains("neither a darwin.toml nor"), "{fault}");

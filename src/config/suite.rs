@@ -6,13 +6,14 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use super::{
+    cases,
     error::SpecError,
     files::{self, Reader},
-    table, text,
+    program, table, text,
 };
 use crate::domain::{
     genome::FilePath,
-    suite::{Bundle, Limits, Method, Suite},
+    suite::{Bundle, HELD_OUT, Method, Scorer, Suite},
 };
 
 /// The most evaluations of one agent.
@@ -73,17 +74,18 @@ pub(super) fn read(
 ) -> Result<(Suite, Vec<String>), SpecError> {
     let own: &[&str] = match suite.get("kind").and_then(Value::as_str) {
         Some("builtin") => &["function", "dimensions"],
-        Some("command") => &["argv"],
+        Some("cases") => &cases::KEYS,
+        Some("command") => &["argv", "build"],
         Some("python") => {
             &["evaluator", "program", "cascade", "cascade_thresholds", "feature_dimensions"]
         }
         Some("shinka") => &["evaluator", "program", "args"],
         Some(other) => {
-            let hint = text::hint(other, &["builtin", "command", "python", "shinka"]);
+            let hint = text::hint(other, &["builtin", "cases", "command", "python", "shinka"]);
             return Err(fault(place, "kind", format!("there is no kind “{other}”; {hint}")));
         }
         None => {
-            let what = "is missing; give “builtin”, “command”, “python” or “shinka”";
+            let what = "is missing; give “builtin”, “cases”, “command”, “python” or “shinka”";
             return Err(fault(place, "kind", what));
         }
     };
@@ -104,11 +106,10 @@ pub(super) fn read(
         table::known(&objective, &place, &["name", "goal", "weight", "gate"])?;
         table::typed::<crate::domain::objective::Objective>(&objective, &place)?;
     }
-    if let Some(Value::Table(limits)) = suite.get("limits") {
-        let place = table::below(place, "limits");
-        let known = ["time", "memory_mib", "processes", "disk_mib", "output_kib"];
-        table::known(limits, &place, &known)?;
-        table::typed::<Limits>(limits, &place)?;
+    program::known_limits(suite.get("limits"), &table::below(place, "limits"))?;
+    program::known_build(suite.get("build"), &table::below(place, "build"))?;
+    if suite.get("kind").and_then(Value::as_str) == Some("cases") {
+        cases::known(&suite, place)?;
     }
     suite.entry("name").or_insert_with(|| Value::from(name));
     let suite: Suite = table::typed(&suite, place)?;
@@ -145,21 +146,7 @@ fn fault(place: &str, key: &str, what: impl Into<String>) -> SpecError {
 /// Whether all values are in their bounds.
 fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
     let fault = |key: &str, what: &str| Err(fault(place, key, what));
-    let limits = &suite.limits;
-    if !(limits.time > 0.0 && limits.time <= 86_400.0) {
-        return fault("limits.time", "must lie above 0 and not beyond 86400 seconds");
-    }
-    let bounds = [
-        ("limits.memory_mib", limits.memory_mib, 16, 1 << 20),
-        ("limits.processes", u64::from(limits.processes), 1, 4096),
-        ("limits.disk_mib", limits.disk_mib, 1, 1 << 16),
-        ("limits.output_kib", limits.output_kib, 1, 1 << 16),
-    ];
-    for (key, value, min, max) in bounds {
-        if value < min || value > max {
-            return fault(key, &format!("{value} is out of bounds; give {min} to {max}"));
-        }
-    }
+    program::check_limits(&suite.limits, &table::below(place, "limits"))?;
     let times = [("repeats", suite.repeats, 1), ("confirm", suite.confirm, 0)];
     if let Some((key, _, least)) = times.iter().find(|(_, n, least)| n < least || *n > MAX_REPEATS)
     {
@@ -191,13 +178,10 @@ fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
                 return fault("objectives", "a builtin suite has one objective, named “score”");
             }
         }
-        Method::Command { argv } => {
-            if argv.first().is_none_or(String::is_empty) {
-                return fault("argv", "is empty; give a program and its arguments");
-            }
-            if !are_arguments(argv) {
-                return fault("argv", ARGUMENTS);
-            }
+        Method::Cases(cases) => cases::check(cases, &objectives, place)?,
+        Method::Command { argv, build } => {
+            program::check_argv(argv, &table::below(place, "argv"))?;
+            program::check_build(build.as_ref(), &table::below(place, "build"))?;
         }
         Method::Shinka { evaluator, program, args } => {
             paths(place, evaluator, program.as_ref())?;
@@ -235,31 +219,30 @@ fn paths(place: &str, evaluator: &str, program: Option<&String>) -> Result<(), S
 /// # Errors
 /// Names the field and the file that is missing.
 pub fn check_files(suite: &Suite, place: &str, files: &Bundle) -> Result<(), SpecError> {
-    let has = |name: &str| {
-        let inside = format!("{name}/");
-        files.keys().any(|path| path.as_str() == name || path.as_str().starts_with(&inside))
-    };
     match &suite.method {
         Method::Builtin { .. } => Ok(()),
-        Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. } if has(evaluator) => {
+        Method::Cases(own) => {
+            if let Scorer::Command { argv } = &own.scorer {
+                program::check_files(argv, &table::below(place, "scorer.argv"), files)?;
+            }
+            let none = cases::read(own, place, files)?.held_out.is_empty();
+            let named = suite.objectives.iter().any(|objective| objective.name == HELD_OUT);
+            if none && named {
+                let what = format!("name {HELD_OUT}, but no case is held out; give held_out");
+                return Err(fault(place, "objectives", what));
+            }
             Ok(())
         }
-        Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. } => Err(fault(
-            place,
-            "evaluator",
-            format!("there is no file “{evaluator}” in the suite's directory"),
-        )),
-        Method::Command { argv } => {
-            let missing =
-                argv.iter().filter_map(|arg| arg.strip_prefix("{suite}/")).find(|name| !has(name));
-            match missing {
-                None => Ok(()),
-                Some(name) => Err(fault(
-                    place,
-                    "argv",
-                    format!("there is no file “{name}” in the suite's directory"),
-                )),
-            }
+        Method::Command { argv, .. } => {
+            program::check_files(argv, &table::below(place, "argv"), files)
+        }
+        Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. }
+            if program::has(files, evaluator) =>
+        {
+            Ok(())
+        }
+        Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. } => {
+            Err(program::absent(&table::below(place, "evaluator"), evaluator))
         }
     }
 }

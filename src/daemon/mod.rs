@@ -49,7 +49,7 @@ const BUCKETS: [f64; 12] =
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.into_iter().collect();
     // While there is one thread.
-    if let Some(code) = evaluator::sandbox::entry(args.get(1..).unwrap_or_default()) {
+    if let Some(code) = evaluator::sandbox::entry(&args) {
         return code;
     }
     let args = match Args::try_parse_from(args) {

@@ -8,6 +8,7 @@ pub mod statistics;
 pub mod evaluation;
 pub mod repeats;
 pub mod suite;
+pub mod answer;
 pub mod spec;
 pub mod lifecycle;
 pub mod session;

@@ -6,15 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{Goal, Objective};
 
+/// The metric of a suite of cases: the weighted mean of all scores.
+pub const ACCURACY: &str = "accuracy";
+/// The same of its held-out cases; nothing is selected by it.
+pub const HELD_OUT: &str = "held_out_accuracy";
+
 /// How an agent is scored.
 // Unknown keys are refused by `config`: serde can't where a field is flattened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suite {
     /// What users call it.
     pub name: String,
-    /// What is measured; the first is the one shown. May be left out for `builtin` and
-    /// `python` and `shinka`, which then have `score` (minimised) and `combined_score`
-    /// (maximised).
+    /// What is measured; the first is the one shown. May be left out for `builtin`, `cases`,
+    /// `python` and `shinka`, which then have `score` (minimised), `accuracy` and
+    /// `combined_score` (maximised).
     #[serde(default)]
     pub objectives: Vec<Objective>,
     /// How it is measured.
@@ -56,7 +61,12 @@ pub enum Method {
         /// The program and its arguments; `{agent}` stands for the agent's directory,
         /// `{suite}` for the suite's. The working directory is the agent's.
         argv: Vec<String>,
+        /// What is made of the agent's files before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        build: Option<Build>,
     },
+    /// Inputs that the agent's own program answers, and answers that are expected.
+    Cases(Cases),
     /// A Python file that defines `evaluate(program_path)`: the contract of OpenEvolve.
     Python {
         /// The file, relative to the suite's directory.
@@ -98,13 +108,139 @@ impl Method {
     pub fn program(&self) -> Option<&str> {
         match self {
             Self::Python { program, .. } | Self::Shinka { program, .. } => program.as_deref(),
-            Self::Builtin { .. } | Self::Command { .. } => None,
+            Self::Builtin { .. } | Self::Cases(_) | Self::Command { .. } => None,
         }
     }
 }
 
 fn script() -> String {
     "evaluate.py".to_owned()
+}
+
+/// Cases, and how the agent's program answers them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cases {
+    /// The agent's program and its arguments; `{agent}` stands for the agent's directory,
+    /// which is the working directory.
+    pub argv: Vec<String>,
+    /// The file of cases, relative to the suite's directory: one stage without a threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<String>,
+    /// Several files of cases in turn, instead of `cases`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// A file of cases that are all held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<String>,
+    /// How inputs and answers travel.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// How an answer is scored, where the case itself does not say.
+    #[serde(default)]
+    pub scorer: Scorer,
+    /// How often each case is tried, with another seed each time.
+    #[serde(default = "one")]
+    pub attempts: u32,
+    /// What is made of the agent's files before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
+}
+
+/// Cases that are run only if those of the stage before went well enough.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// The file, relative to the suite's directory.
+    pub cases: String,
+    /// The accuracy in this stage that the next one asks for.
+    #[serde(default)]
+    pub threshold: f64,
+}
+
+/// How inputs and answers travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// A process for each case: the input is its standard input, the answer its standard output.
+    #[default]
+    Stdio,
+    /// One process for all cases, and lines of JSON-RPC 2.0.
+    JsonRpc,
+}
+
+/// How an answer is scored. Chosen by `kind`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Scorer {
+    /// The answer is the expected one.
+    Exact {
+        /// Space around either does not count.
+        #[serde(default = "yes")]
+        trim: bool,
+    },
+    /// The expected text is a regular expression that matches the answer.
+    Regex {
+        /// It must match the whole answer, less space around it, and not only a part.
+        #[serde(default)]
+        full: bool,
+    },
+    /// The answer is a number near the expected one.
+    Numeric {
+        /// So far off it may be, at least.
+        #[serde(default)]
+        absolute: f64,
+        /// Or so far, as a share of the expected number.
+        #[serde(default = "tolerance")]
+        relative: f64,
+    },
+    /// The answer is JSON that holds all that is expected, and perhaps more.
+    Json {},
+    /// A program of the suite decides; it gets input, expected and output as JSON.
+    Command {
+        /// The program and its arguments; `{suite}` stands for the suite's directory.
+        argv: Vec<String>,
+    },
+}
+
+impl Default for Scorer {
+    fn default() -> Self {
+        Self::Exact { trim: true }
+    }
+}
+
+impl Cases {
+    /// The stages; `cases` alone is one.
+    #[must_use]
+    pub fn stages(&self) -> Vec<Stage> {
+        let only = self.cases.iter().map(|cases| Stage { cases: cases.clone(), threshold: 0.0 });
+        only.chain(self.stages.iter().cloned()).collect()
+    }
+
+    /// The files of cases.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let stages = self.cases.iter().chain(self.stages.iter().map(|stage| &stage.cases));
+        stages.chain(&self.held_out).map(String::as_str)
+    }
+}
+
+/// What is made of an agent's files, once, before it is evaluated: it is run in the agent's
+/// directory, and what it leaves there is added to the files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// The program and its arguments; `{agent}` stands for the agent's directory.
+    pub argv: Vec<String>,
+    /// What it may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn tolerance() -> f64 {
+    1e-9
 }
 
 fn yes() -> bool {
@@ -161,6 +297,7 @@ impl Suite {
     pub fn objectives(&self) -> Vec<Objective> {
         match (&self.method, self.objectives.is_empty()) {
             (Method::Builtin { .. }, true) => vec![Objective::new("score", Goal::Minimize)],
+            (Method::Cases(_), true) => vec![Objective::new(ACCURACY, Goal::Maximize)],
             (_, true) => vec![Objective::new("combined_score", Goal::Maximize)],
             (_, false) => self.objectives.clone(),
         }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use darwin::{
     code::Code,
+    config::suite as config,
     domain::{
         evaluation::{FailureKind, Isolation},
         suite::Limits,
@@ -120,7 +121,10 @@ except OSError:
     let script = "sleep 5678 & setsid sleep 5678 & echo '{\"score\": 1}'";
     let shell = Suite {
         objectives: vec![objective("score")],
-        method: Method::Command { argv: ["sh", "-c", script].map(str::to_owned).to_vec() },
+        method: Method::Command {
+            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            build: None,
+        },
         ..suite
     };
     let space = Arc::new(Space::default());
@@ -145,6 +149,47 @@ except OSError:
     script.close().await;
     bench.close().await;
     assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn without_namespaces_cases_are_answered_and_runs_started_all_the_same() {
+    let (world, _dir) = lesser(false);
+    let open = async |suite: &Suite, files: &[(&str, &str)]| {
+        let space = Arc::new(Space::default());
+        let (suite, files) = (suite.clone(), bundle(files));
+        world.evaluator.open(&suite, &files, space, Profile::Reduced, 1).await.unwrap()
+    };
+    let main = "import os, sys\nif os.fork() == 0: os.execvp('sleep', ['sleep', '5679'])\n\
+                print(sys.stdin.read() + open('made').read())";
+    let text = "argv = [\"python3\", \"main.py\"]\n[build]\nargv = [\"sh\", \"-c\", \"printf y > made\"]\n";
+    let text = format!("kind = \"cases\"\ncases = \"c.jsonl\"\n{text}");
+    let cases =
+        "{\"input\": \"x\", \"expected\": \"xy\"}\n{\"input\": \"y\", \"expected\": \"yy\"}";
+    let bench = open(&config::parse(&text).unwrap(), &[("c.jsonl", cases)]).await;
+    let evaluation = bench.evaluate(&genome(&[("main.py", main)]), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+    assert!(evaluation.isolation == Isolation::Reduced && !evaluation.in_process);
+    bench.close().await;
+
+    let script = r#"
+darwin-run sh -c 'echo up; exec sleep 5679' > "$TMPDIR/up" &
+until test -s "$TMPDIR/up"; do :; done
+echo "{\"score\": $(darwin-run cat data)}""#;
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let suite = Suite {
+        objectives: vec![objective("score")],
+        limits: limits(),
+        ..Suite::new("test", Method::Command { argv, build: None })
+    };
+    let bench = open(&suite, &[]).await;
+    let evaluation = bench.evaluate(&genome(&[("data", "7")]), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![7.0]), "{evaluation:?}");
+    // Without walls the candidate could reach its scorer.
+    assert!(evaluation.in_process);
+    bench.close().await;
+    assert!(!processes().iter().any(|(pid, _)| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("5679"))
+    }));
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ mod contract;
 mod shinka;
 mod faults;
 mod contained;
+mod cases;
+mod split;
 mod machines;
 mod attacks;
 
@@ -62,7 +64,7 @@ impl World {
     /// A bench of a shell script that scores.
     async fn shell(&self, script: &str, limits: Limits) -> Bench {
         let argv = ["sh", "{suite}/score.sh"].map(str::to_owned).to_vec();
-        let method = Method::Command { argv };
+        let method = Method::Command { argv, build: None };
         let objectives = vec![objective("score")];
         let suite = Suite { objectives, limits, ..Suite::new("test", method) };
         self.open(&suite, &[("score.sh", script)]).await.unwrap()

@@ -25,6 +25,14 @@ impl Frame {
         serde_json::from_slice(&self.header).map_err(io::Error::other)
     }
 
+    /// The frame as it was sent.
+    ///
+    /// # Errors
+    /// If it would not fit the length field.
+    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        join(&self.header, &[&self.body])
+    }
+
     fn split(mut rest: Vec<u8>) -> io::Result<Self> {
         let length =
             rest.first_chunk().map_or(usize::MAX, |four| u32::from_be_bytes(*four) as usize);
@@ -43,13 +51,16 @@ impl Frame {
 /// # Errors
 /// If it would not fit the length field, or the header is no JSON.
 pub fn encode(header: &impl Serialize, blobs: &[&[u8]]) -> io::Result<Vec<u8>> {
-    let header = serde_json::to_vec(header).map_err(io::Error::other)?;
+    join(&serde_json::to_vec(header).map_err(io::Error::other)?, blobs)
+}
+
+fn join(header: &[u8], blobs: &[&[u8]]) -> io::Result<Vec<u8>> {
     let size = blobs.iter().map(|blob| blob.len()).sum::<usize>() + header.len() + 4;
     let narrow = |length| u32::try_from(length).map_err(|_| invalid("a frame over 4 GiB"));
     let mut bytes = Vec::with_capacity(size + 4);
     bytes.extend_from_slice(&narrow(size)?.to_be_bytes());
     bytes.extend_from_slice(&narrow(header.len())?.to_be_bytes());
-    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(header);
     blobs.iter().for_each(|blob| bytes.extend_from_slice(blob));
     Ok(bytes)
 }
@@ -97,6 +108,7 @@ mod tests {
         let frame = read(&mut bytes.as_slice(), 100).unwrap();
         assert_eq!(frame.header::<Vec<String>>().unwrap(), ["a", "b"]);
         assert_eq!(frame.body, b"123");
+        assert_eq!(frame.bytes().unwrap(), bytes);
     }
 
     #[test]

@@ -8,23 +8,31 @@ use std::{
     },
 };
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
-use crate::domain::{
-    evaluation::{Evaluation, Isolation},
-    genome::{Genome, Space},
-    suite::{Bundle, Method, Suite},
+use crate::{
+    config,
+    domain::{
+        answer::Check,
+        evaluation::{Evaluation, Isolation},
+        genome::{Genome, Space},
+        suite::{self, Build, Bundle, Method, Suite},
+    },
 };
 
 use self::{
+    build::Builds,
     builtin::Builtin,
+    cases::Cases,
     cgroup::Homes,
+    directory::Directory,
     error::EvaluatorError,
     outcome::Rules,
     plan::{Contract, Task},
-    pool::{Directory, Pool},
+    pool::{MAX_WORKERS, Pool, What},
     python::Interpreter,
     worker::Recipe,
+    workers::Workers,
 };
 
 pub mod error;
@@ -39,7 +47,14 @@ mod python;
 mod outcome;
 pub mod sandbox;
 mod worker;
+mod workers;
+mod directory;
+mod laying;
+mod build;
 mod pool;
+mod rpc;
+mod tally;
+mod cases;
 
 /// What the evaluator needs to know of its machine.
 #[derive(Debug, Clone)]
@@ -145,22 +160,25 @@ impl Evaluator {
         profile: Profile,
         workers: usize,
     ) -> Result<Bench, EvaluatorError> {
-        let objectives = suite.objectives();
-        let (task, interpreter, features) = match &suite.method {
+        let mut rules = rules(suite, profile);
+        let program = suite.method.program().map(str::to_owned);
+        let (task, interpreter, what, build) = match &suite.method {
             Method::Builtin { function, dimensions } => {
-                let builtin = Builtin::new(&suite.name, function, *dimensions, &space, objectives)?;
+                let (name, dimensions) = (&suite.name, *dimensions);
+                let builtin = Builtin::new(name, function, dimensions, &space, rules.objectives)?;
                 return Ok(Bench { kind: Kind::Inline(builtin) });
             }
-            Method::Command { argv } => {
+            Method::Cases(own) => {
+                let cases = self.cases(suite, own, bundle, space, profile, workers).await?;
+                return Ok(Bench { kind: Kind::Cases(Box::new(cases)) });
+            }
+            Method::Command { argv, build } => {
                 if argv.is_empty() {
                     let reason = "argv is empty; name the program to run".to_owned();
                     return Err(EvaluatorError::Suite { suite: suite.name.clone(), reason });
                 }
-                // Most such programs want Python; those that do not, do without.
-                let interpreter = self.interpreter().await.ok();
-                let bin = interpreter.and_then(|found| found.executable.parent());
-                let bin = bin.map(std::path::Path::to_owned);
-                (Task::Command { argv: argv.clone(), bin }, interpreter, None)
+                let (task, interpreter) = self.programs().await;
+                (task, interpreter, What::Program(argv.clone()), build.as_ref())
             }
             Method::Python {
                 evaluator, cascade, cascade_thresholds, feature_dimensions, ..
@@ -168,33 +186,91 @@ impl Evaluator {
                 let found = self.interpreter().await?;
                 let (cascade, thresholds) = (*cascade, cascade_thresholds.clone());
                 let task = found.task(evaluator, Contract::Functions { cascade, thresholds });
-                (task, Some(found), Some(feature_dimensions.clone()))
+                rules.features = Some(feature_dimensions.clone());
+                (task, Some(found), What::Python(program), None)
             }
             Method::Shinka { evaluator, args, .. } => {
                 let found = self.interpreter().await?;
                 let task = found.task(evaluator, Contract::Script { args: args.clone() });
-                (task, Some(found), None)
+                (task, Some(found), What::Script(program), None)
             }
         };
-        let program = suite.method.program().map(str::to_owned);
+        let builds = self.builds(suite, build, profile).await?;
         let directory = self.suite_directory(bundle).await?;
         let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
-        let rules = Rules {
-            objectives,
-            limits: suite.limits.clone(),
-            features,
-            staged: false,
-            isolation: profile.isolation(),
-        };
-        let pool = Pool::open(recipe, task, rules, space, program, workers, directory).await?;
+        let ready = Workers::open(recipe, task).await?;
+        let pool = Pool::new(ready, builds, rules, space, what, workers, directory);
         Ok(Bench { kind: Kind::Pool(Box::new(pool)) })
+    }
+
+    /// Makes a suite of cases ready.
+    async fn cases(
+        &self,
+        suite: &Suite,
+        own: &suite::Cases,
+        bundle: &Bundle,
+        space: Arc<Space>,
+        profile: Profile,
+        workers: usize,
+    ) -> Result<Cases, EvaluatorError> {
+        let set = config::cases::read(own, "suite", bundle).map_err(|error| {
+            EvaluatorError::Suite { suite: suite.name.clone(), reason: error.to_string() }
+        })?;
+        let mut rules = rules(suite, profile);
+        let builds = self.builds(suite, own.build.as_ref(), profile).await?;
+        let (task, interpreter) = self.programs().await;
+        let nothing = self.suite_directory(&Bundle::new()).await?;
+        let recipe = self.recipe(suite, interpreter, profile, nothing.0.clone());
+        let runners = Workers::open(recipe, task.clone()).await?;
+        let mut directories = vec![nothing];
+        let all = set.stages.iter().flat_map(|(cases, _)| cases).chain(&set.held_out);
+        let mut judges = None;
+        if all.into_iter().any(|case| matches!(case.check, Check::Command { .. })) {
+            // What is expected stays out of every sandbox, but for what its scorer is told.
+            let mut files = bundle.clone();
+            files.retain(|path, _| !own.files().any(|name| name == path.as_str()));
+            let directory = self.suite_directory(&files).await?;
+            let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
+            judges = Some(Workers::open(recipe, task).await?);
+            directories.push(directory);
+        }
+        // Without namespaces a program of the suite may have the user of the agent's.
+        rules.in_process = judges.is_some() && !runners.contained;
+        let free = Semaphore::new(workers.clamp(1, MAX_WORKERS));
+        let suite = own.clone();
+        Ok(Cases { runners, judges, builds, suite, set, rules, space, free, directories })
+    }
+
+    /// Makes the suite's build ready, if it has one.
+    async fn builds(
+        &self,
+        suite: &Suite,
+        build: Option<&Build>,
+        profile: Profile,
+    ) -> Result<Option<Builds>, EvaluatorError> {
+        let Some(build) = build else { return Ok(None) };
+        let (task, interpreter) = self.programs().await;
+        let nothing = self.suite_directory(&Bundle::new()).await?;
+        let suite = Suite { limits: build.limits.clone(), ..suite.clone() };
+        let recipe = self.recipe(&suite, interpreter, profile, nothing.0.clone());
+        let rules = Rules { in_process: false, ..rules(&suite, profile) };
+        let kept = self.config.scratch.join("builds");
+        let build = build.clone();
+        Ok(Some(Builds::open(recipe, task, build, rules, kept, nothing).await?))
+    }
+
+    /// What runs programs. Most want Python; those that do not, do without.
+    async fn programs(&self) -> (Task, Option<&Interpreter>) {
+        let interpreter = self.interpreter().await.ok();
+        let bin = interpreter.and_then(|found| found.executable.parent());
+        (Task::Programs { bin: bin.map(std::path::Path::to_owned) }, interpreter)
     }
 
     /// The layers of the sandbox, and which of them this machine has.
     pub async fn layers(&self) -> Vec<Layer> {
         let start = async {
             let directory = self.suite_directory(&Bundle::new()).await?;
-            let suite = Suite::new("probe", Method::Command { argv: Vec::new() });
+            let suite = Suite::new("probe", Method::Command { argv: Vec::new(), build: None });
             let interpreter = self.interpreter().await.ok();
             let recipe = self.recipe(&suite, interpreter, Profile::Full, directory.0.clone());
             recipe.start(Task::Probe).await?.end().await;
@@ -278,6 +354,18 @@ impl Evaluator {
     }
 }
 
+/// What evaluations of `suite` are judged by.
+fn rules(suite: &Suite, profile: Profile) -> Rules {
+    Rules {
+        objectives: suite.objectives(),
+        limits: suite.limits.clone(),
+        features: None,
+        staged: false,
+        isolation: profile.isolation(),
+        in_process: true,
+    }
+}
+
 /// Whether the process in a name like `suite-PID-1` is there.
 fn is_alive(name: &std::ffi::OsStr) -> bool {
     let pid = name.to_str().and_then(|name| name.split('-').nth(1)?.parse::<u32>().ok());
@@ -293,6 +381,7 @@ pub struct Bench {
 #[derive(Debug)]
 enum Kind {
     Inline(Builtin),
+    Cases(Box<Cases>),
     Pool(Box<Pool>),
 }
 
@@ -308,7 +397,7 @@ impl Bench {
     pub fn evaluate_now(&self, genome: &Genome) -> Option<Evaluation> {
         match &self.kind {
             Kind::Inline(builtin) => Some(builtin.evaluate(genome)),
-            Kind::Pool(_) => None,
+            Kind::Cases(_) | Kind::Pool(_) => None,
         }
     }
 
@@ -322,14 +411,17 @@ impl Bench {
     pub async fn evaluate(&self, genome: &Genome, seed: u64) -> Result<Evaluation, EvaluatorError> {
         match &self.kind {
             Kind::Inline(builtin) => Ok(builtin.evaluate(genome)),
+            Kind::Cases(cases) => cases.evaluate(genome, seed).await,
             Kind::Pool(pool) => pool.evaluate(genome, seed).await,
         }
     }
 
     /// Ends all workers and waits until nothing of them is left.
     pub async fn close(self) {
-        if let Kind::Pool(pool) = self.kind {
-            pool.close().await;
+        match self.kind {
+            Kind::Inline(_) => {}
+            Kind::Cases(cases) => cases.close().await,
+            Kind::Pool(pool) => pool.close().await,
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Rules {
     pub staged: bool,
     /// What the results are stamped with.
     pub isolation: Isolation,
+    /// Whether candidate and scorer share a process, or a place without walls.
+    pub in_process: bool,
 }
 
 /// The parts of a sandbox's answer.
@@ -178,15 +180,31 @@ impl Rules {
         evaluation
     }
 
-    fn blank(&self, reply: &Reply) -> Evaluation {
+    /// An evaluation that has measured nothing yet.
+    #[must_use]
+    pub fn blank(&self, reply: &Reply) -> Evaluation {
         Evaluation {
             usage: Usage { wall_us: reply.wall_us, cpu_us: reply.cpu_us, max_rss: reply.max_rss },
             isolation: self.isolation,
-            // A Python evaluator loads the candidate by contract; a program that scores
-            // shares its sandbox and its user with what it starts.
-            in_process: true,
+            in_process: self.in_process,
             ..Evaluation::of(Vec::new())
         }
+    }
+
+    /// The evaluation of an agent whose program gave no result, with what it said.
+    #[must_use]
+    pub fn unanswered(&self, answer: &Answer<'_>, hits: Hits) -> Evaluation {
+        let mut evaluation = self.blank(&answer.reply);
+        evaluation.scores = Err(self.fault(answer, hits, None));
+        self.keep_output(&mut evaluation, answer);
+        self.trim(&mut evaluation);
+        evaluation
+    }
+
+    /// Why a program gave no answer.
+    #[must_use]
+    pub fn reason(&self, answer: &Answer<'_>, hits: Hits) -> Failure {
+        self.fault(answer, hits, None)
     }
 
     /// Why an evaluation ended without a result.
@@ -383,7 +401,8 @@ fn bad(reason: String) -> Failure {
 }
 
 /// The first line, shortened, without anything that a terminal would act on.
-fn one_line(text: &str) -> String {
+#[must_use]
+pub fn one_line(text: &str) -> String {
     const MOST: usize = 300;
     let line = text.trim().lines().next().unwrap_or_default();
     let clean: String =

@@ -48,10 +48,8 @@ pub enum Task {
         /// What it does.
         contract: Contract,
     },
-    /// A program per candidate.
-    Command {
-        /// The program and its arguments.
-        argv: Vec<String>,
+    /// Programs: which and how, each request says.
+    Programs {
         /// The directory of the interpreter, first on the path.
         bin: Option<PathBuf>,
     },
@@ -79,7 +77,7 @@ impl Task {
     #[must_use]
     pub fn own(&self) -> u32 {
         match self {
-            Self::Command { .. } | Self::Python { contract: Contract::Script { .. }, .. } => 2,
+            Self::Programs { .. } | Self::Python { contract: Contract::Script { .. }, .. } => 2,
             Self::Probe | Self::Python { .. } => 1,
         }
     }
@@ -95,6 +93,9 @@ pub enum Start {
         stages: u32,
         /// Whether it is run in stages, be it only one.
         staged: bool,
+        /// Of programs: whether each place has namespaces of its own.
+        #[serde(default)]
+        contained: bool,
     },
     /// The suite's own program does not load.
     Import(String),
@@ -132,8 +133,9 @@ impl Fault {
     }
 }
 
-/// An agent to evaluate. The body holds the files' contents, one after another.
-#[derive(Debug, Serialize, Deserialize)]
+/// An agent to evaluate. The body holds the files' contents, one after another, and after them
+/// the inputs that are to be answered.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Request {
     /// Its files.
     pub files: Vec<Item>,
@@ -142,10 +144,44 @@ pub struct Request {
     pub program: String,
     /// The seed for the evaluator.
     pub seed: u64,
+    /// Of a program: it and its arguments, with their placeholders.
+    pub argv: Vec<String>,
+    /// Of a program: what it is to do.
+    pub job: Job,
+}
+
+/// What a program is to do.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Job {
+    /// Print metrics: it is the suite's, and its place has the suite's files.
+    #[default]
+    Score,
+    /// Make files of the agent's files. The records of the reply are a frame with a [`Tree`].
+    Build,
+    /// Answer inputs. A reply comes for each, and one more for all.
+    Answer {
+        /// One process answers all, each with a line; else each has a process of its own.
+        lines: bool,
+        /// The program is the suite's, and its place has the suite's files.
+        judges: bool,
+        /// Their lengths.
+        inputs: Vec<usize>,
+    },
+}
+
+/// What a build left. The body holds the files' contents, one after another.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tree {
+    /// The files that are new or changed.
+    Files(Vec<Item>),
+    /// Why they cannot be taken.
+    Refused(String),
 }
 
 /// A file of an agent.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Item {
     /// Its relative path.
     pub path: String,
@@ -179,6 +215,15 @@ pub struct Reply {
     pub stderr: usize,
     /// Whether some of the standard output was dropped.
     pub stdout_cut: bool,
+    /// Of an answer: whether the program spoke before it was asked.
+    #[serde(default)]
+    pub early: bool,
+    /// Of an answer: whether the program has ended.
+    #[serde(default)]
+    pub ended: bool,
+    /// Whether another reply to the same request follows.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// How a process ended.

@@ -24,12 +24,15 @@ use super::{
     plan::{Plan, Reply, Start, Task},
     sandbox::ARGUMENT,
 };
-use crate::domain::suite::Limits;
+use crate::domain::{genome::MAX_GENOME, suite::Limits};
 
 /// How long a sandbox may take to start, the import of its evaluator included.
 const STARTING: Duration = Duration::from_secs(120);
 /// How much later than a candidate's deadline its harness may answer before all is killed.
 const GRACE: Duration = Duration::from_millis(200);
+/// The same of our own harness of programs, which kills in time whoever is late, and may then
+/// have much to collect.
+const LONG_GRACE: Duration = Duration::from_secs(2);
 /// How long the keeper may take to clear up.
 const CLEARING: Duration = Duration::from_secs(5);
 /// What is kept of what a harness says while it starts, in bytes.
@@ -69,6 +72,8 @@ pub struct Worker {
     most: usize,
     /// Whether the evaluator works in stages.
     pub staged: bool,
+    /// Of programs: whether each place in it has namespaces of its own.
+    pub contained: bool,
     /// Evaluations so far.
     pub uses: u32,
 }
@@ -114,6 +119,10 @@ impl Recipe {
             limits: self.limits.clone(),
             task,
         };
+        let (grace, built) = match plan.task {
+            Task::Programs { .. } => (LONG_GRACE, 2 * MAX_GENOME),
+            Task::Python { .. } | Task::Probe => (GRACE, 0),
+        };
         let plan = frame::encode(&plan, &[]).map_err(machine("be described"))?;
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(machine("start"))?;
         ours.set_nonblocking(true).map_err(machine("start"))?;
@@ -136,16 +145,18 @@ impl Recipe {
             seen: Hits::default(),
             words,
             patience: Duration::ZERO,
-            most: (8 << 20) + (kib << 12),
+            most: (8 << 20) + (kib << 12) + built,
             staged: false,
+            contained: false,
             uses: 0,
         };
         let start = timeout(STARTING, worker.hear(&plan)).await;
         let refused = match start {
-            Ok(Ok(Start::Ready { stages, staged })) => {
+            Ok(Ok(Start::Ready { stages, staged, contained })) => {
                 let time = Duration::try_from_secs_f64(self.limits.time).unwrap_or(Duration::MAX);
-                worker.patience = time.saturating_mul(stages.max(1)).saturating_add(GRACE);
+                worker.patience = time.saturating_mul(stages.max(1)).saturating_add(grace);
                 worker.staged = staged;
+                worker.contained = contained;
                 return Ok(worker);
             }
             Ok(Ok(Start::Import(reason))) => self.import(short(&reason)),
@@ -183,22 +194,29 @@ impl Worker {
         frame::receive(&mut self.socket, 1 << 20).await?.header()
     }
 
-    /// Sends a request and waits for its answer, as long as that may take.
+    /// Sends a request.
     ///
     /// # Errors
-    /// If none came; the worker is of no use then.
-    pub async fn ask(&mut self, request: &[u8]) -> Result<(Reply, Vec<u8>), Silence> {
+    /// If it is not taken; the worker is of no use then.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<(), Silence> {
         self.uses += 1;
-        let gone = |_: io::Error| Silence::Gone;
-        timeout(STARTING, self.socket.write_all(request))
-            .await
-            .map_err(|_| Silence::Gone)?
-            .map_err(gone)?;
+        let sent = timeout(STARTING, self.socket.write_all(request)).await;
+        sent.map_err(|_| Silence::Gone)?.map_err(|_| Silence::Gone)
+    }
+
+    /// Waits for a reply, as long as that may take.
+    ///
+    /// # Errors
+    /// If none came, or one that makes no sense; the worker is of no use then.
+    pub async fn answer(&mut self) -> Result<(Reply, Vec<u8>), Silence> {
         let frame = timeout(self.patience, frame::receive(&mut self.socket, self.most))
             .await
             .map_err(|_| Silence::Late)?
-            .map_err(gone)?;
-        Ok((frame.header().map_err(gone)?, frame.body))
+            .map_err(|_| Silence::Gone)?;
+        let reply: Reply = frame.header().map_err(|_| Silence::Gone)?;
+        let parts = [reply.records, reply.stdout, reply.stderr];
+        let whole = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(*part));
+        if whole == Some(frame.body.len()) { Ok((reply, frame.body)) } else { Err(Silence::Gone) }
     }
 
     /// The limits hit since this was asked last.
@@ -240,7 +258,8 @@ async fn listen(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 }
 
 /// The end of a traceback or complaint: its last lines, for a sentence.
-fn short(text: &str) -> String {
+#[must_use]
+pub fn short(text: &str) -> String {
     const LINES: usize = 4;
     let lines: Vec<_> =
         text.trim().lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Manager, ManagerError};
 use crate::{
-    config::suite,
+    config::{check, suite},
     daemon::{
         clock,
         evaluator::Profile,
@@ -76,6 +76,7 @@ impl Manager {
             Subject::Agent(agent) => self.registry.genome(*agent).await?,
             Subject::Genome(genome, space) => (genome.clone(), Arc::clone(space)),
         };
+        check::hides(&suite, &genome.files, &trial.suite_files)?;
         let digest = super::suite_digest(&suite, &trial.suite_files)?;
         let evaluations = self.measure(&trial, &suite, digest, &genome, &space).await?;
         let mut rest = evaluations.clone().into_iter();

@@ -12,6 +12,7 @@ fn rules() -> Rules {
         features: Some(Vec::new()),
         staged: true,
         isolation: Isolation::Full,
+        in_process: true,
     }
 }
 

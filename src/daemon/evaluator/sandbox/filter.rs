@@ -75,7 +75,7 @@ const HERE: Calls = &[("SYS_fchmodat2", 452), ("SYS_renameat", 38), ("SYS_sync_f
 const HERE: Calls = &[];
 
 /// What a harness needs to contain its candidates, and a candidate never.
-const HARNESS_ONLY: Calls = calls![SYS_mount SYS_setns SYS_unshare];
+const HARNESS_ONLY: Calls = calls![SYS_mount SYS_setns SYS_umount2 SYS_unshare];
 
 /// The kinds of namespace that `clone` makes.
 const NAMESPACES: [i32; 8] = [

@@ -19,10 +19,11 @@ use std::{
 use serde_json::json;
 
 use super::{
-    command::{self, Place},
-    confine, filter, process,
+    confine, filter,
+    place::Place,
+    process,
     reach::{self, Reach},
-    tell, view,
+    run, serve, tell, view,
 };
 use crate::daemon::evaluator::plan::{Contract, Fault, Plan, Start, Task, USER};
 
@@ -71,18 +72,25 @@ fn prepare(
     let task = task(plan, &inside, spaces, reach.as_ref());
     let own: [(&str, &[u8]); 2] = [("task.json", task.as_bytes()), ("filter", &steps)];
     let files = [&HARNESS[..], &own].concat();
+    let programs = matches!(plan.task, Task::Programs { .. });
+    let listener;
     if spaces {
         process::name_host("darwin");
-        let parts = view::Parts::open(&plan.binds, &plan.suite).map_err(layer("mounts"))?;
+        let parts =
+            view::Parts::open(&plan.binds, &plan.suite, programs).map_err(layer("mounts"))?;
         confine::become_user(USER).map_err(layer("own user"))?;
         let options = view::tmp_options(plan.limits.disk_mib);
         parts.enter(&files, &options).map_err(layer("mounts"))?;
+        listener = programs.then(|| run::listen(&inside.ours)).transpose();
+        view::seal().map_err(layer("mounts"))?;
     } else {
         furnish(&inside, &files, user).map_err(layer("scratch directory"))?;
+        listener = programs.then(|| run::listen(&inside.ours)).transpose();
         if let Some(user) = user {
             confine::become_user(user).map_err(layer("own user"))?;
         }
     }
+    let listener = listener.map_err(layer("socket"))?;
     confine::die_with_parent().map_err(layer("parent's death"))?;
     confine::limit(&plan.limits, &plan.group, plan.task.own()).map_err(layer("resource limits"))?;
     if spaces {
@@ -100,28 +108,29 @@ fn prepare(
     let outer = filter::program(spaces).map_err(layer("system call filter"))?;
     seccompiler::apply_filter(&outer)
         .map_err(|error| Fault::new("system call filter", &io::Error::other(error)))?;
-    match &plan.task {
-        Task::Probe => {
-            tell(control, &Start::Ready { stages: 0, staged: false });
-            std::process::exit(0);
-        }
-        Task::Python { python, .. } => {
+    let ready = |stages| Start::Ready { stages, staged: false, contained: spaces };
+    match (&plan.task, listener) {
+        (Task::Python { python, .. }, _) => {
             let error = become_python(python, &inside, control);
             Err(Fault::new("the interpreter's start", &error))
         }
-        Task::Command { argv, bin } => {
+        (Task::Programs { bin }, Some(listener)) => {
             let place = Place {
-                argv,
                 suite: &inside.suite,
                 tmp: &inside.tmp,
+                ours: &inside.ours,
                 environment: environment(&inside.tmp, bin.as_deref()),
                 filter: &program,
                 reach: reach.as_ref(),
                 limits: &plan.limits,
                 namespaces: spaces,
             };
-            tell(control, &Start::Ready { stages: 1, staged: false });
-            command::serve(&place, control);
+            tell(control, &ready(1));
+            serve::serve(&place, &listener, control);
+            std::process::exit(0);
+        }
+        (Task::Probe | Task::Programs { .. }, _) => {
+            tell(control, &ready(0));
             std::process::exit(0);
         }
     }
@@ -185,6 +194,7 @@ fn furnish(inside: &Inside, files: &[(&str, &[u8])], user: Option<u32>) -> io::R
     for (name, content) in files {
         fs::write(inside.ours.join(name), content)?;
     }
+    std::os::unix::fs::symlink(std::env::current_exe()?, inside.ours.join(view::RUN))?;
     if let Some(user) = user {
         chown(&inside.tmp, Some(user), Some(user))?;
     }

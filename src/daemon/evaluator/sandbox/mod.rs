@@ -14,7 +14,11 @@ mod view;
 mod confine;
 mod reach;
 mod watch;
-mod command;
+mod place;
+mod run;
+mod tree;
+mod answers;
+mod serve;
 mod inner;
 
 use std::{
@@ -25,6 +29,7 @@ use std::{
         fd::{FromRawFd as _, OwnedFd},
         unix::net::UnixStream,
     },
+    path::Path,
     process::ExitCode,
 };
 
@@ -53,14 +58,25 @@ pub fn landlock() -> Option<String> {
     reach::version()
 }
 
-/// Becomes a sandbox if the first argument says so; `darwind` asks this before all else,
-/// while it has one thread. The program's own name is not among `args`.
+/// Becomes a sandbox if the first argument says so, or what starts candidates in one if the
+/// program's own name does, with which `args` begin. `darwind` asks this before all else,
+/// while it has one thread.
 ///
 /// Closes whatever descriptors were inherited beside the standard ones: a daemon outlives the
 /// command that started it, and must not hold its locks and pipes open.
 #[must_use]
 pub fn entry<T: AsRef<OsStr>>(args: &[T]) -> Option<ExitCode> {
     let _ = confine::close_from(3);
+    let (own, args) = args.split_first()?;
+    if Path::new(own).file_name() == Some(OsStr::new(view::RUN)) {
+        return Some(run::ask(args).map_or_else(
+            |error| {
+                let _ = writeln!(io::stderr(), "{}: {error}", view::RUN);
+                ExitCode::from(run::FAILED)
+            },
+            ExitCode::from,
+        ));
+    }
     (args.first()?.as_ref() == ARGUMENT).then(keep)
 }
 

@@ -26,6 +26,8 @@ pub struct Ended {
 
 /// What there is on a descriptor: something to read, or its end.
 pub const READABLE: i16 = libc::POLLIN;
+/// There is room to write, or nobody who reads.
+pub const WRITABLE: i16 = libc::POLLOUT;
 /// The other side will send no more.
 pub const HUNG_UP: i16 = libc::POLLRDHUP;
 
@@ -54,18 +56,33 @@ pub fn poll<const N: usize>(
     fds: [(BorrowedFd<'_>, i16); N],
     milliseconds: Option<u64>,
 ) -> io::Result<[bool; N]> {
-    let mut list = fds.map(|(fd, events)| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 });
+    let mut ready = [false; N];
+    ready.copy_from_slice(&poll_all(&fds, milliseconds)?);
+    Ok(ready)
+}
+
+/// Like [`poll`], of any number.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn poll_all(fds: &[(BorrowedFd<'_>, i16)], milliseconds: Option<u64>) -> io::Result<Vec<bool>> {
+    let entry = |(fd, events): &(BorrowedFd<'_>, i16)| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: *events,
+        revents: 0,
+    };
+    let mut list: Vec<_> = fds.iter().map(entry).collect();
     let timeout = milliseconds.map_or(-1, |ms| i32::try_from(ms).unwrap_or(i32::MAX));
     // SAFETY: the list is that long and outlives the call.
-    let ready = unsafe { libc::poll(list.as_mut_ptr(), N as libc::nfds_t, timeout) };
+    let ready = unsafe { libc::poll(list.as_mut_ptr(), list.len() as libc::nfds_t, timeout) };
     if ready < 0 {
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
-        return Ok([false; N]);
+        return Ok(vec![false; list.len()]);
     }
-    Ok(list.map(|fd| fd.revents != 0))
+    Ok(list.iter().map(|fd| fd.revents != 0).collect())
 }
 
 /// Waits for `child` to end.
@@ -142,6 +159,18 @@ pub fn adopt_orphans() -> io::Result<()> {
     // SAFETY: a plain number.
     let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Kills all other processes of this one's pid namespace, whose first process it must be, and
+/// waits until they are gone; with `namespace` false, all its children and theirs.
+pub fn kill_all(namespace: bool) {
+    if !namespace {
+        return kill_children();
+    }
+    // SAFETY: plain numbers. All at once, so that none can fork away; this process is the
+    // first of its namespace and is left out.
+    let _ = unsafe { libc::kill(-1, libc::SIGKILL) };
+    while !matches!(wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
 }
 
 /// Kills all children of this process, and theirs as they become its own, until none is left.

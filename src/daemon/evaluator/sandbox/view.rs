@@ -14,7 +14,7 @@ use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags},
     mount::{
         MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
-        mount_change, move_mount, open_tree, unmount,
+        mount_bind, mount_change, mount_remount, move_mount, open_tree, unmount,
     },
 };
 
@@ -22,6 +22,8 @@ use rustix::{
 pub const SUITE: &str = "/suite";
 /// Where our own files lie inside.
 pub const OURS: &str = "/run/darwin";
+/// What a scorer starts candidates with, among our own files.
+pub const RUN: &str = "darwin-run";
 /// The one place to write in.
 pub const TMP: &str = "/tmp";
 /// Files that one candidate may make.
@@ -50,11 +52,12 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Opens them: the system, `binds` at their own paths, `suite`, and the devices.
+    /// Opens them: the system, `binds` at their own paths, `suite`, the devices, and with
+    /// `runs` this program, which is what starts candidates for a scorer.
     ///
     /// # Errors
     /// If one is missing or the kernel refuses.
-    pub fn open(binds: &[PathBuf], suite: &Path) -> io::Result<Self> {
+    pub fn open(binds: &[PathBuf], suite: &Path, runs: bool) -> io::Result<Self> {
         // Nothing that is mounted here may show outside.
         mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
         let (mut trees, mut links) = (Vec::new(), Vec::new());
@@ -80,6 +83,10 @@ impl Parts {
             let path = Path::new("/dev").join(name);
             trees.push((path.clone(), read_only(&path, true)?));
         }
+        if runs {
+            let own = std::env::current_exe()?;
+            trees.push((Path::new(OURS).join(RUN), read_only(&own, false)?));
+        }
         let cache = Path::new("/etc/ld.so.cache");
         let small = fs::metadata(cache).is_ok_and(|meta| meta.len() <= MAX_CACHE);
         let cache = if small { fs::read(cache)? } else { Vec::new() };
@@ -87,7 +94,7 @@ impl Parts {
     }
 
     /// Makes them the root of this process, with `files` of ours beside them. `tmp` are the
-    /// mount options of the tmpfs to write in.
+    /// mount options of the tmpfs to write in. The new root can be written to until [`seal`].
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -120,10 +127,10 @@ impl Parts {
         }
         for (path, tree) in &self.trees {
             let target = inside(root, path);
-            if path.starts_with("/dev") {
-                fs::write(&target, "")?;
-            } else {
+            if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(tree)?.st_mode).is_dir() {
                 fs::create_dir_all(&target)?;
+            } else {
+                fs::write(&target, "")?;
             }
             move_mount(tree, "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
         }
@@ -134,9 +141,7 @@ impl Parts {
         rustix::process::chdir(root)?;
         rustix::process::pivot_root(".", ".")?;
         unmount(".", UnmountFlags::DETACH)?;
-        rustix::process::chdir("/")?;
-        let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        set_attributes(root.as_fd(), READ_ONLY | NO_SUID | NO_DEVICES, false)
+        Ok(rustix::process::chdir("/")?)
     }
 }
 
@@ -156,6 +161,42 @@ pub fn without() -> (Vec<PathBuf>, Vec<PathBuf>) {
     let proc = PathBuf::from("/proc");
     let devices = DEVICES.map(|name| Path::new("/dev").join(name));
     (system().into_iter().chain([proc]).chain(settings).collect(), devices.to_vec())
+}
+
+/// Makes the root read-only.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn seal() -> io::Result<()> {
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    set_attributes(root.as_fd(), READ_ONLY | NO_SUID | NO_DEVICES, false)
+}
+
+/// Makes the directory `agent` read-only.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn protect(agent: &Path) -> io::Result<()> {
+    mount_bind(agent, agent)?;
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    Ok(mount_remount(agent, flags, c"")?)
+}
+
+/// Takes what is mounted at `at` away.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn remove(at: &Path) -> io::Result<()> {
+    Ok(unmount(at, UnmountFlags::DETACH)?)
+}
+
+/// Covers what is at `at` with an empty directory.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn cover(at: &Path) -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    Ok(mount("tmpfs", at, "tmpfs", flags, Some(c"size=4k,nr_inodes=1,mode=0555"))?)
 }
 
 /// The mount options of the tmpfs to write in.

@@ -65,7 +65,7 @@ const DANGEROUS: Calls = calls![
     SYS_process_madvise SYS_process_mrelease SYS_process_vm_readv SYS_process_vm_writev
     SYS_ptrace SYS_quotactl SYS_quotactl_fd SYS_reboot SYS_remap_file_pages SYS_request_key
     SYS_semget SYS_set_mempolicy SYS_setdomainname SYS_sethostname SYS_settimeofday SYS_shmget
-    SYS_swapoff SYS_swapon SYS_sync SYS_syncfs SYS_syslog SYS_umount2 SYS_userfaultfd
+    SYS_swapoff SYS_swapon SYS_sync SYS_syncfs SYS_syslog SYS_userfaultfd
     SYS_vhangup SYS_vmsplice
 ];
 #[cfg(target_arch = "x86_64")]
