@@ -147,10 +147,10 @@ async fn however_the_script_ends_its_files_count() {
         assert!(evaluation.artifacts.is_empty(), "{end}: {evaluation:?}");
     }
     // What it leaves running does not outlive it.
-    let orphan = "import subprocess; subprocess.Popen(['sleep', '5679'], start_new_session=True)";
+    let orphan = "import subprocess; subprocess.Popen(['sleep', '5677'], start_new_session=True)";
     assert_eq!(run(&bench, &format!("{orphan}\n{FINE}")).await.scores, Ok(vec![2.5]));
     let line = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    assert!(!processes().iter().any(|(pid, _)| line(*pid).contains("5679")));
+    assert!(!processes().iter().any(|(pid, _)| line(*pid).contains("5677")));
     bench.close().await;
 }
 

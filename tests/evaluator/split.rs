@@ -264,7 +264,8 @@ assert [caller.wait() for caller in callers] == [0] * 6
 async fn a_run_is_in_a_place_of_its_own() {
     scored(
         r"
-server = socket.create_server(('127.0.0.1', 0))
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(('127.0.0.1', 0))
 name = socket.socket(socket.AF_UNIX)
 name.bind('\0name')
 name.listen()
@@ -289,8 +290,11 @@ assert 'DARWIN_RUN' not in os.environ and 'darwin' not in os.environ['PATH']
 assert os.listdir('/tmp') == ['agent'] and os.listdir('.') == ['agent.py']
 open('left', 'w').close()
 assert os.getpid() == 2 or not os.path.exists('/proc/self')
-for family, address in [(socket.AF_INET, ('127.0.0.1', int(sys.argv[1]))), (socket.AF_UNIX, '\0name')]:
-    with socket.socket(family) as there:
+for kind, address in [
+    ((socket.AF_INET, socket.SOCK_DGRAM), ('127.0.0.1', int(sys.argv[1]))),
+    ((socket.AF_UNIX, socket.SOCK_STREAM), '\0name'),
+]:
+    with socket.socket(*kind) as there:
         try:
             there.connect(address)
             raise SystemExit('reached ' + repr(address))

@@ -205,7 +205,9 @@ impl Bait {
     /// Makes it as a candidate of a `command` suite.
     async fn as_program(&self, code: &str, limits: Limits) -> Evaluation {
         let world = World::new();
-        let bench = world.shell("exec python3 agent.py", limits).await;
+        // A scorer has the agent's files as data only: what writes does so beside them.
+        let script = "mkdir $TMPDIR/work && cd $TMPDIR/work && exec python3 $OLDPWD/agent.py";
+        let bench = world.shell(script, limits).await;
         let evaluation = bench.evaluate(&program(&self.program(code)), 0).await.unwrap();
         bench.close().await;
         evaluation

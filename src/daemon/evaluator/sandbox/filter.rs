@@ -131,7 +131,7 @@ const ABOUT_ITSELF: [i32; 25] = [
 ];
 
 /// The filter for the harness and all below it. Without `namespaces` it stands in for the
-/// empty network: then there are no sockets but pairs.
+/// empty network: then there are no sockets but pairs, and those by which runs are asked for.
 ///
 /// # Errors
 /// If this machine's architecture has none.
@@ -158,6 +158,10 @@ pub fn program(namespaces: bool) -> io::Result<BpfProgram> {
         let all = std::iter::once(unix).chain(internet);
         rules.insert(libc::SYS_socket, all.collect::<io::Result<_>>()?);
     } else {
+        // How a scorer asks for a run; what else listens on a machine is of other kinds.
+        let asking =
+            rule([is(0, Is::Eq, libc::AF_UNIX), is(1, Is::MaskedEq(0xf), libc::SOCK_SEQPACKET)]);
+        rules.insert(libc::SYS_socket, vec![asking?]);
         let all = NAMESPACES.iter().fold(0, |all, flag| all | long(*flag));
         let none = condition(0, Width::Qword, Is::MaskedEq(all), 0);
         rules.insert(libc::SYS_clone, vec![rule([none])?]);

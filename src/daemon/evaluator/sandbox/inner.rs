@@ -152,6 +152,8 @@ fn reach(plan: &Plan, inside: &Inside, spaces: bool) -> Option<Reach> {
     let (mut readable, devices) = view::without();
     readable.extend_from_slice(&plan.binds);
     readable.extend([inside.suite.clone(), inside.ours.clone()]);
+    // Our own program, as which `darwin-run` starts.
+    readable.extend(std::env::current_exe().ok());
     Reach::new(&readable, &devices)
 }
 
