@@ -1,6 +1,6 @@
 //! The changes of the warm tier, as SQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Error, OptionalExtension, TransactionBehavior, params};
 
@@ -190,16 +190,20 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
     let mut insert = open.prepare_cached(
         "INSERT INTO agent (node, id, session, run, generation, slot, fitness, verdict, delta,
              operators, genome, head, seq, segment, at_ms)
-         SELECT ?1, ?2, node, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
-         FROM session WHERE node = ?3",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
-    let mut edge = open.prepare_cached(
-        "INSERT INTO edge (child, ord, parent)
-         SELECT ?1, ?2, node FROM agent WHERE node = ?3 AND node < ?1",
-    )?;
+    let mut edge =
+        open.prepare_cached("INSERT INTO edge (child, ord, parent) VALUES (?1, ?2, ?3)")?;
+    // What agents refer to is looked for once a group.
+    let mut session = open.prepare_cached("SELECT 1 FROM session WHERE node = ?1")?;
+    let mut parent = open.prepare_cached("SELECT 1 FROM agent WHERE node = ?1")?;
+    let (mut sessions, mut there) = (HashSet::new(), HashSet::new());
     let mut runs: Vec<(i64, Tally)> = Vec::new();
     for agent in &group.agents {
-        let inserted = insert.execute(params![
+        if sessions.insert(agent.session) && !session.exists([agent.session])? {
+            return Err(Error::QueryReturnedNoRows);
+        }
+        insert.execute(params![
             agent.node,
             agent.id.as_bytes(),
             agent.session,
@@ -216,10 +220,14 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
             segment,
             int(agent.at_ms),
         ])?;
-        exactly_one(inserted)?;
-        for (ord, parent) in (0_i64..).zip(&agent.parents) {
-            exactly_one(edge.execute((agent.node, ord, parent))?)?;
+        for (ord, node) in (0_i64..).zip(&agent.parents) {
+            // Parents have lower numbers, so that every walk ends.
+            if *node >= agent.node || there.insert(*node) && !parent.exists([node])? {
+                return Err(Error::QueryReturnedNoRows);
+            }
+            edge.execute((agent.node, ord, node))?;
         }
+        there.insert(agent.node);
         if let Some(run) = agent.run {
             match runs.iter_mut().find(|(known, _)| *known == run) {
                 Some((_, tally)) => tally.add(agent),
