@@ -50,7 +50,14 @@ impl HomeError {
 /// The lock on a home, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child that was just forked may have the file open still; closing it is not enough.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -86,7 +93,7 @@ impl Lock {
         file.set_len(0).map_err(fault)?;
         file.rewind().map_err(fault)?;
         writeln!(file, "{}", std::process::id()).map_err(fault)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

@@ -170,7 +170,7 @@ fn a_full_disk_makes_a_run_wait_and_nothing_is_lost() {
     let home = shell.path("home");
     fs::create_dir(&home).unwrap();
     let Some(_disk) = SmallDisk::new(&home, "24m") else { return };
-    shell.write("home/ballast", vec![0; 8 << 20]);
+    shell.write("home/ballast", vec![0; 16 << 20]);
     shell.write(
         "spec.toml",
         "[search]\npopulation = 8\n\

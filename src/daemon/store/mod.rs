@@ -39,7 +39,18 @@ pub struct Stores {
     pub warm: Warm,
     /// Volatile state.
     pub hot: Hot,
-    _lock: Arc<File>,
+    _lock: Arc<Lock>,
+}
+
+/// The lock of a data directory. The system lets go of it when the process ends; dropping it
+/// does so too, even while a child that was just forked has the file open still.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it, which comes next, is the same but for that child.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Stores {
@@ -83,8 +94,8 @@ fn unknown(tier: &'static str, url: &str, known: &'static str) -> StoreError {
     StoreError::Place { tier, scheme, known }
 }
 
-/// Takes the lock of a data directory. The system lets go of it when the process ends.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+/// Takes the lock of a data directory.
+fn lock(dir: &Path) -> Result<Lock, StoreError> {
     let path = dir.join("store.lock");
     let file = OpenOptions::new()
         .write(true)
@@ -94,7 +105,7 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         .open(&path)
         .map_err(|error| StoreError::io("opening", &path, error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.display().to_string() }),
         Err(TryLockError::Error(error)) => Err(StoreError::io("locking", &path, error)),
     }
