@@ -389,6 +389,7 @@ def evaluate(path):
     a, b = socket.socketpair(); a.send(b'pair'); done.append(b.recv(9).decode())
     open('relative.txt', 'w').write('y'); done.append(os.path.exists('relative.txt'))
     done.append(subprocess.check_output('echo $HOME', shell=True).decode().strip())
+    done.append(callable(exit) and callable(quit))
     return {'combined_score': 1, 'done': done}
 ";
 
@@ -401,7 +402,7 @@ async fn an_evaluator_may_use_what_evaluators_use() {
     let bench = world.open(&python(limits()), &files).await.unwrap();
     let evaluation = bench.evaluate(&program("x = 42"), 0).await.unwrap();
     assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
-    let done = r#"["table", "42", 14, 9, 5, "alarm", "async", "pair", true, "/tmp"]"#;
+    let done = r#"["table", "42", 14, 9, 5, "alarm", "async", "pair", true, "/tmp", true]"#;
     assert_eq!(evaluation.metrics["done"], Metric::Text(done.into()));
     bench.close().await;
 }

@@ -159,23 +159,28 @@ async fn without_namespaces_cases_are_answered_and_runs_started_all_the_same() {
         let (suite, files) = (suite.clone(), bundle(files));
         world.evaluator.open(&suite, &files, space, Profile::Reduced, 1).await.unwrap()
     };
-    let main = "import os, sys\nif os.fork() == 0: os.execvp('sleep', ['sleep', '5679'])\n\
-                print(sys.stdin.read() + open('made').read())";
+    // Of this process alone: the same test may run elsewhere on this machine.
+    let mark = format!("5679.{}", std::process::id());
+    let main = format!(
+        "import os, sys\nif os.fork() == 0: os.execvp('sleep', ['sleep', '{mark}'])\n\
+         print(sys.stdin.read() + open('made').read())"
+    );
     let text = "argv = [\"python3\", \"main.py\"]\n[build]\nargv = [\"sh\", \"-c\", \"printf y > made\"]\n";
     let text = format!("kind = \"cases\"\ncases = \"c.jsonl\"\n{text}");
     let cases =
         "{\"input\": \"x\", \"expected\": \"xy\"}\n{\"input\": \"y\", \"expected\": \"yy\"}";
     let bench = open(&config::parse(&text).unwrap(), &[("c.jsonl", cases)]).await;
-    let evaluation = bench.evaluate(&genome(&[("main.py", main)]), 0).await.unwrap();
+    let evaluation = bench.evaluate(&genome(&[("main.py", &main)]), 0).await.unwrap();
     assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
     assert!(evaluation.isolation == Isolation::Reduced && !evaluation.in_process);
     bench.close().await;
 
     let script = r#"
-darwin-run sh -c 'echo up; exec sleep 5679' > "$TMPDIR/up" &
+darwin-run sh -c 'echo up; exec sleep MARK' > "$TMPDIR/up" &
 until test -s "$TMPDIR/up"; do :; done
 echo "{\"score\": $(darwin-run cat data)}""#;
-    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let script = script.replace("MARK", &mark);
+    let argv = ["sh", "-c", &script].map(str::to_owned).to_vec();
     let suite = Suite {
         objectives: vec![objective("score")],
         limits: limits(),
@@ -188,7 +193,7 @@ echo "{\"score\": $(darwin-run cat data)}""#;
     assert!(evaluation.in_process);
     bench.close().await;
     assert!(!processes().iter().any(|(pid, _)| {
-        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("5679"))
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&mark))
     }));
 }
 

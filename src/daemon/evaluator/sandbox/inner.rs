@@ -246,8 +246,12 @@ fn become_python(python: &Path, inside: &Inside, control: &UnixStream) -> io::Er
         // SAFETY: descriptor 0 is the socket, which lives on as 3; its owner never returns.
         unsafe { process::place(&null, 0)? };
         let mut command = Command::new(python);
-        command.arg("-s").arg("-B").arg(inside.ours.join("harness.py"));
+        // Without the modules that `site` imports for its own use: each fork would copy pages
+        // of theirs. Where modules are found, the harness is told.
+        command.args(["-s", "-S", "-B"]).arg(inside.ours.join("harness.py"));
         command.env_clear().envs(environment(&inside.tmp, python.parent()));
+        // Else each fork resolves the same symbols again.
+        command.env("LD_BIND_NOW", "1");
         Err(command.exec())
     };
     match start() {
