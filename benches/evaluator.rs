@@ -140,10 +140,10 @@ fn main() {
         evaluate(&bench, workers, 2 * workers).await;
         let most = std::env::var("DARWIN_BENCH_EVALUATIONS").ok();
         let most = most.map_or(10_000, |most| most.parse().unwrap());
-        for count in [100, 1_000, 10_000].into_iter().filter(|count| *count <= most) {
+        for count in [100, 1_000, 10_000, 100_000].into_iter().filter(|count| *count <= most) {
             let times = evaluate(&bench, workers, count).await;
             show("the same, however many", count, times[count - 1]);
-            if count == 10_000 {
+            if count >= 10_000 {
                 let tenth = count / 10;
                 let first = tenth as f64 / times[tenth - 1].as_secs_f64();
                 let last = times[count - 1].saturating_sub(times[count - tenth - 1]).as_secs_f64();

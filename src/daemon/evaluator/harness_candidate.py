@@ -5,6 +5,7 @@ What they say is checked by the daemon, not here.
 """
 
 import ctypes
+import importlib.util
 import json
 import os
 import random
@@ -117,8 +118,32 @@ def candidate(task, contract, request, body, fds, directory):
     random.seed(seed)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(seed & 0xFFFFFFFF)
+    else:
+        sys.meta_path.insert(0, SeededNumPy(seed & 0xFFFFFFFF))
     contract.run(reports, path, directory)
     flush()
+
+
+class SeededNumPy:
+    """Seeds NumPy's global generator when it is first imported."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def find_spec(self, name, _path=None, _target=None):
+        if name != "numpy.random":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            load = spec.loader.exec_module
+
+            def load_and_seed(module):
+                load(module)
+                module.seed(self.seed)
+
+            spec.loader.exec_module = load_and_seed
+        return spec
 
 
 def flush():
