@@ -17,6 +17,7 @@ use tokio::{sync::mpsc, time::timeout_at};
 use super::{
     error::RegistryError,
     prepare::{Prepared, Ready, Work},
+    pulse::Pulse,
 };
 use crate::{
     daemon::store::{
@@ -75,6 +76,8 @@ pub struct Committer {
     pub flush: Duration,
     /// Counts the commits that failed.
     pub epoch: Arc<AtomicU64>,
+    /// Tells that it gets on.
+    pub pulse: Pulse,
     /// What is wrong at the moment.
     pub trouble: Trouble,
     /// Set while nobody knows what was stored: nothing more is meanwhile.
@@ -106,12 +109,17 @@ impl Committer {
                     // Whoever asked may have gone; the change is made all the same.
                     drop(reply.send(done));
                 }
+                Ready::Ping(reply) => {
+                    let stands = self.broken.as_ref().map(|broken| broken.error.clone());
+                    drop(reply.send(stands.map_or(Ok(()), Err)));
+                }
                 Ready::Write(first) => {
                     let group;
                     (group, next) = self.gather(first, &mut ready).await;
                     self.commit(group).await;
                 }
             }
+            self.pulse.beat();
         }
     }
 

@@ -22,6 +22,7 @@ use super::{
     error::RegistryError,
     measured::Sought,
     model::{Finished, MAX_ENTRIES},
+    pulse::Pulse,
     recent::Recent,
     vault::Session,
 };
@@ -82,6 +83,8 @@ pub enum Job {
     },
     /// To make another change, after all that was asked for before.
     Change(Change, Reply<()>),
+    /// To answer, after all that was asked for before.
+    Ping(Reply<()>),
 }
 
 /// What is to be stored.
@@ -98,6 +101,8 @@ pub enum Ready {
     Write(Prepared),
     /// Another change, and the epoch in which it was asked for.
     Change(Change, u64, Reply<()>),
+    /// To answer.
+    Ping(Reply<()>),
 }
 
 /// Entries that are sealed and signed.
@@ -155,6 +160,7 @@ pub struct Preparer {
     signer: Arc<Signer>,
     runtime: Handle,
     epoch: Arc<AtomicU64>,
+    pulse: Pulse,
     seen: u64,
     last: Node,
     agents: Recent<AgentId, Known>,
@@ -193,6 +199,7 @@ impl Preparer {
         signer: Arc<Signer>,
         runtime: Handle,
         epoch: Arc<AtomicU64>,
+        pulse: Pulse,
         last: Node,
     ) -> Self {
         Self {
@@ -200,6 +207,7 @@ impl Preparer {
             signer,
             runtime,
             epoch,
+            pulse,
             seen: 0,
             last,
             agents: Recent::new(AGENTS),
@@ -221,6 +229,7 @@ impl Preparer {
             }
             let next = match job {
                 Job::Change(change, reply) => Ready::Change(change, epoch, reply),
+                Job::Ping(reply) => Ready::Ping(reply),
                 Job::Write { what, session, room, reply } => match self.write(what, &session) {
                     Ok((run, work)) => {
                         let bytes = work.blocks.iter().map(|block| block.bytes.len()).sum();
@@ -236,6 +245,7 @@ impl Preparer {
             if ready.blocking_send(next).is_err() {
                 return;
             }
+            self.pulse.beat();
         }
     }
 

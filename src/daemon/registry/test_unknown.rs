@@ -80,6 +80,14 @@ impl WarmBackend for Flaky {
     async fn sessions(&self, closed_too: bool, limit: usize) -> Answer<Vec<SessionRow>> {
         self.real.rows().sessions(closed_too, limit).await
     }
+    async fn sessions_named(
+        &self,
+        user: Option<&str>,
+        name: &str,
+        limit: usize,
+    ) -> Answer<Vec<SessionRow>> {
+        self.real.rows().sessions_named(user, name, limit).await
+    }
     async fn session_key(&self, id: SessionId) -> Answer<Option<Bytes>> {
         self.real.rows().session_key(id).await
     }
@@ -231,6 +239,8 @@ async fn the_writer_stands_still_until_it_can_tell_and_goes_on_by_itself() {
         fails.store(1, Ordering::SeqCst);
         assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Unavailable));
         assert!(registry.trouble().is_some());
+        let dead = registry.alive(Duration::from_secs(60)).await.unwrap_err();
+        assert!(dead.to_string().contains("stands still"), "{dead}");
         // Meanwhile nothing is stored, and nobody waits.
         assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Unavailable));
         let begun = Instant::now();
@@ -239,6 +249,7 @@ async fn the_writer_stands_still_until_it_can_tell_and_goes_on_by_itself() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(plan.settle.load(Ordering::SeqCst), 0);
+        registry.alive(Duration::from_secs(60)).await.unwrap();
         // The same again: it is stored once, whether it was before or not.
         assert_eq!(registry.agent(id((1, 0))).await.is_ok(), made);
         assert_eq!(submit(&registry, batch).await, Ok(()));

@@ -117,6 +117,7 @@ fn agent(row: &AgentRow, score: Option<f64>) -> v1::Agent {
         head: row.head.to_string(),
         genome: String::new(),
         delta: row.delta,
+        shredded: false,
     }
 }
 
