@@ -17,7 +17,6 @@ use tokio::{sync::mpsc, time::timeout_at};
 use super::{
     error::RegistryError,
     prepare::{Prepared, Ready, Work},
-    pulse::Pulse,
 };
 use crate::{
     daemon::store::{
@@ -53,6 +52,18 @@ impl Trouble {
 
     fn set(&self, trouble: Option<RegistryError>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+/// Counts what the writer has got done: whoever waits for it can tell that it gets on.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// How much that is so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -112,6 +123,7 @@ impl Committer {
                 Ready::Ping(reply) => {
                     let stands = self.broken.as_ref().map(|broken| broken.error.clone());
                     drop(reply.send(stands.map_or(Ok(()), Err)));
+                    continue;
                 }
                 Ready::Write(first) => {
                     let group;
@@ -119,7 +131,7 @@ impl Committer {
                     self.commit(group).await;
                 }
             }
-            self.pulse.beat();
+            self.pulse.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -9,7 +9,6 @@ pub mod model;
 mod recent;
 mod vault;
 pub mod measured;
-mod pulse;
 mod prepare;
 pub mod commit;
 pub mod sessions;
@@ -65,12 +64,11 @@ use crate::{
     resilience::deadline::within,
 };
 
-use commit::{Committer, Trouble};
+use commit::{Committer, Pulse, Trouble};
 use error::RegistryError;
 use keys::{Keys, Origins, random};
 use model::{Finished, Receipt};
 use prepare::{Job, Preparer, Running, What};
-use pulse::Pulse;
 use vault::{Session, Vault};
 
 /// The largest batch, in bytes of its genomes' files.
@@ -177,7 +175,6 @@ impl Registry {
             Arc::clone(&signer),
             runtime,
             Arc::clone(&epoch),
-            pulse.clone(),
             opened.last,
         );
         // It ends when `input` is dropped; the committer behind it is waited for.

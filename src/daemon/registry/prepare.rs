@@ -22,7 +22,6 @@ use super::{
     error::RegistryError,
     measured::Sought,
     model::{Finished, MAX_ENTRIES},
-    pulse::Pulse,
     recent::Recent,
     vault::Session,
 };
@@ -160,7 +159,6 @@ pub struct Preparer {
     signer: Arc<Signer>,
     runtime: Handle,
     epoch: Arc<AtomicU64>,
-    pulse: Pulse,
     seen: u64,
     last: Node,
     agents: Recent<AgentId, Known>,
@@ -199,7 +197,6 @@ impl Preparer {
         signer: Arc<Signer>,
         runtime: Handle,
         epoch: Arc<AtomicU64>,
-        pulse: Pulse,
         last: Node,
     ) -> Self {
         Self {
@@ -207,7 +204,6 @@ impl Preparer {
             signer,
             runtime,
             epoch,
-            pulse,
             seen: 0,
             last,
             agents: Recent::new(AGENTS),
@@ -245,7 +241,6 @@ impl Preparer {
             if ready.blocking_send(next).is_err() {
                 return;
             }
-            self.pulse.beat();
         }
     }
 
