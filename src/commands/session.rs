@@ -182,7 +182,8 @@ async fn shred(
             let message = format!("nobody is there to confirm that session {name} be shredded");
             Failure::usage(message).hint(format!("darwin session shred {session} --yes"))
         })?;
-        if answer != found.name {
+        // One without a name is not destroyed by a mere Enter.
+        if answer.is_empty() || answer != found.name {
             let message = format!("that is not the name of session {name}; nothing was destroyed");
             return Err(Failure::usage(message).hint("darwin session list --all"));
         }

@@ -141,7 +141,8 @@ fn start(
             Arc::new(move || load(&args).map(|(_, config)| config))
         };
         let user = user(&|name| std::env::var_os(name));
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
+        let credentials = credentials.map(PathBuf::from);
         let setup = Setup { config, paths, credentials, user, log, metrics, reload };
         let kill = control.kill.clone();
         let result = tokio::select! {

@@ -99,7 +99,7 @@ impl Keys {
             .map_err(|error| RegistryError::key(dir, &error))?;
         let origin = |name: &str| {
             let given = credentials.map(|dir| dir.join(CREDENTIAL.to_owned() + name));
-            match given.filter(|path| path.exists()) {
+            match given.filter(|path| path.try_exists().unwrap_or(true)) {
                 Some(path) => Origin::Credential(path),
                 None => Origin::File(dir.join(name)),
             }
@@ -110,7 +110,7 @@ impl Keys {
         };
         let origins = Origins { master: origin(MASTER), signing: origin(SIGNING) };
         let (master, signing) = (load(&origins.master)?, load(&origins.signing)?);
-        let (master, signer) = (MasterKey::new(*master), Signer::from_seed(&*signing)?);
+        let (master, signer) = (MasterKey::new(*master), Signer::from_seed(&signing)?);
         let trusted = dir.join(TRUSTED);
         let mut ring = read_trusted(&trusted)?;
         if !ring.trusts(&signer.id()) {

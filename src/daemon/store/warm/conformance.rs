@@ -429,8 +429,7 @@ async fn sessions_are_found_by_name_the_open_ones_first() {
             other => other,
         };
         // Used later than the one that is sought, and more than a list has.
-        let others =
-            (0..PAGE as u64 + 1).map(|n| new_session(SessionId::new(n, [9; 10]), 1000 + n));
+        let others = (0..=PAGE as u64).map(|n| new_session(SessionId::new(n, [9; 10]), 1000 + n));
         let mut changes: Vec<_> = others.collect();
         changes.extend([named(1, "a", "ann"), named(2, "a", "bob"), named(3, "a", "ann")]);
         changes.extend([named(4, "b", "ann"), named(5, "A", "ann"), Change::Close(id(3), true, 0)]);
