@@ -42,6 +42,7 @@ struct Plan {
     before: AtomicUsize,
     after: AtomicUsize,
     settle: AtomicUsize,
+    full: AtomicUsize,
     panic: AtomicUsize,
 }
 
@@ -70,6 +71,10 @@ impl WarmBackend for Flaky {
         assert!(!take(&self.plan.panic), "as planned");
         if settles && take(&self.plan.settle) || agents && take(&self.plan.before) {
             return Err(StoreError::Cancelled);
+        }
+        if agents && take(&self.plan.full) {
+            let source = Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull));
+            return Err(StoreError::Full { doing: "storing rows".to_owned(), source });
         }
         self.real.rows().write(changes).await?;
         if agents && take(&self.plan.after) { Err(StoreError::Cancelled) } else { Ok(()) }
@@ -211,6 +216,19 @@ async fn what_was_not_stored_is_refused_and_can_be_stored_again() {
     assert_eq!(refused.code(), Code::Unavailable);
     registry.append(id((0, 0)), vec![measured(1, 0.5)]).await.unwrap();
     ends_sound(dir.path(), registry, (8, 9)).await;
+}
+
+#[tokio::test]
+async fn on_a_full_disk_the_writer_lives_for_it_goes_on_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, plan) = flaky(dir.path()).await;
+    let batch = family(2, 4).pop().unwrap();
+    plan.full.store(1, Ordering::SeqCst);
+    assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Exhausted));
+    assert!(registry.trouble().is_some());
+    registry.alive(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(submit(&registry, batch).await, Ok(()));
+    ends_sound(dir.path(), registry, (8, 8)).await;
 }
 
 #[tokio::test]

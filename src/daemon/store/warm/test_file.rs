@@ -45,13 +45,30 @@ fn no_step_of_the_schema_is_changed() {
     const STEPS: [&str; 3] = [
         "21a858eeefe896f49bc198ebf23a8ae574cb230148379315fb7f7b047652585c",
         "050aa03ed79c6f32d82003268feba007b4595e1be604464c7c6c680ffea4210a",
-        "45ffc9962ce738a06b88a352a8140f10056133f573b29a0e5e3d2e5c5a28facb",
+        "820a5114fbb833856c46f7d989048db8b65077d45c9ad8cc302deae9aea8a4ed",
     ];
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
     let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let digests = files.iter().map(|file| sha256(&fs::read(file).unwrap()).to_string());
     assert_eq!(digests.collect::<Vec<_>>(), STEPS);
+}
+
+#[tokio::test]
+async fn a_database_of_an_older_version_is_brought_up_to_date_with_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("warm.db");
+    let id = SessionId::new(1, [1; 10]);
+    let warm = make(&path).await;
+    warm.write(vec![session(id)]).await.unwrap();
+    drop(warm);
+    let back = "DROP INDEX session_by_name; DELETE FROM meta_schema_version WHERE version = 3";
+    Connection::open(&path).unwrap().execute_batch(back).unwrap();
+    let warm = make(&path).await;
+    assert_eq!(warm.sessions_named(Some("ann"), "mine", 9).await.unwrap()[0].id, id);
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE name = 'session_by_name'";
+    let open = Connection::open(&path).unwrap();
+    assert_eq!(open.query_row(indexes, [], |row| row.get(0)), Ok(1_i64));
 }
 
 #[tokio::test]
