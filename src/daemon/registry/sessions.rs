@@ -72,15 +72,15 @@ impl Registry {
     ///
     /// # Errors
     /// If it can't be read or stored.
-    pub async fn default_session(&self, user: &str) -> Result<Session, RegistryError> {
+    pub async fn default_session(&self, user: &str) -> Result<SessionId, RegistryError> {
         // So that two calls at once make one.
         let _making = self.inner.making.lock().await;
         let found = self.inner.stores.warm.rows().sessions_named(Some(user), DEFAULT, 1).await?;
         match found.into_iter().find(|row| !row.closed) {
-            Some(row) => self.whole(row).await,
+            Some(row) => Ok(row.id),
             None => {
                 let id = SessionId::new(self.inner.clock.millis(), random()?);
-                self.new_session(id, DEFAULT, user).await
+                Ok(self.new_session(id, DEFAULT, user).await?.id)
             }
         }
     }

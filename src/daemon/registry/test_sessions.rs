@@ -29,7 +29,7 @@ async fn a_session_is_found_by_its_name_however_many_were_used_since() {
     };
     let (first, hers) = (make(1, "packing", "ann").await, make(2, "packing", "bob").await);
     let bobs = make(3, "bobs", "bob").await;
-    let own = registry.default_session("ann").await.unwrap().id;
+    let own = registry.default_session("ann").await.unwrap();
     for n in 0..PAGE as u64 + 5 {
         make(1000 + n, &format!("later {n}"), "ann").await;
     }
@@ -38,7 +38,7 @@ async fn a_session_is_found_by_its_name_however_many_were_used_since() {
     assert_eq!(find("bob", "packing").await.unwrap(), hers);
     assert_eq!(find("ann", "bobs").await.unwrap(), bobs);
     assert_eq!(find("ann", DEFAULT).await.unwrap(), own);
-    assert_eq!(registry.default_session("ann").await.unwrap().id, own);
+    assert_eq!(registry.default_session("ann").await.unwrap(), own);
     assert_eq!(find("cid", "packing").await.unwrap_err().code(), Code::InvalidInput);
     assert_eq!(find("ann", "Packing").await.unwrap_err().code(), Code::NotFound);
     for id in [first, hers] {

@@ -59,7 +59,7 @@ impl Context {
     pub async fn session(&self, user: &str, id: &[u8]) -> Result<SessionId, Fault> {
         let id = match convert::optional_id("session_id", id)? {
             Some(id) => id,
-            None => self.registry.default_session(user).await?.id,
+            None => self.registry.default_session(user).await?,
         };
         self.registry.touch_session(id).await?;
         Ok(id)

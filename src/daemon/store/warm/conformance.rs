@@ -362,6 +362,7 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         .await
         .unwrap();
         let list = rows.sessions(true, 10).await.unwrap();
+        assert!(list.iter().all(|row| row.context.is_empty()), "{list:?}");
         let list: Vec<_> = list.iter().map(|row| (row.id, row.closed, row.used_ms)).collect();
         assert_eq!(list, [(session(), false, 30), (other, true, 20)]);
         assert_eq!(rows.sessions(false, 10).await.unwrap().len(), 1);

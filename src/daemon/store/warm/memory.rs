@@ -82,6 +82,11 @@ struct Draft<'a> {
     results: Vec<NewResult>,
 }
 
+/// A session as it is listed.
+fn listed(row: &SessionRow) -> SessionRow {
+    SessionRow { context: Bytes::new(), ..row.clone() }
+}
+
 fn missing(what: &str) -> StoreError {
     StoreError::Conflict { what: format!("there is no such {what}") }
 }
@@ -175,7 +180,7 @@ impl Draft<'_> {
         let node = self.tables.sessions.len() as i64 + 1;
         let NewSession { id, name, user, created_ms: used_ms, context, wrapped, master } = new;
         let (closed, shredded) = (false, false);
-        let row = SessionRow { node, id, name, user, closed, used_ms, context, shredded };
+        let row = SessionRow { node, id, name, user, closed, used_ms, shredded, context };
         let session = Session { row, key: Some(wrapped), master };
         match self.tables.sessions.insert(id, session) {
             None => Ok(()),
@@ -324,7 +329,8 @@ impl WarmBackend for MemoryWarm {
     ) -> Result<Vec<SessionRow>, StoreError> {
         let state = self.state();
         let rows = state.tables.sessions.values().map(|session| &session.row);
-        let mut rows: Vec<_> = rows.filter(|row| closed_too || !row.closed).cloned().collect();
+        let wanted = |row: &&SessionRow| closed_too || !row.closed;
+        let mut rows: Vec<_> = rows.filter(wanted).map(listed).collect();
         rows.sort_by_key(|row| Reverse((row.used_ms, row.node)));
         rows.truncate(limit.min(PAGE));
         Ok(rows)
@@ -339,7 +345,7 @@ impl WarmBackend for MemoryWarm {
         let state = self.state();
         let rows = state.tables.sessions.values().map(|session| &session.row);
         let wanted = |row: &&SessionRow| row.name == name && user.is_none_or(|it| it == row.user);
-        let mut rows: Vec<_> = rows.filter(wanted).cloned().collect();
+        let mut rows: Vec<_> = rows.filter(wanted).map(listed).collect();
         rows.sort_by_key(|row| (row.closed, Reverse((row.used_ms, row.node))));
         rows.truncate(limit.min(PAGE));
         Ok(rows)

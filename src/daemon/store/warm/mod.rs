@@ -71,12 +71,12 @@ pub trait WarmBackend: Send + Sync {
     /// A session.
     async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
 
-    /// At most `limit` sessions, the last used first.
+    /// At most `limit` sessions, the last used first, without contexts.
     async fn sessions(&self, closed_too: bool, limit: usize)
     -> Result<Vec<SessionRow>, StoreError>;
 
-    /// At most `limit` sessions that are called exactly so, of that user or of all: the open ones
-    /// first, of these the last used.
+    /// At most `limit` sessions that are called exactly so, of that user or of all, without
+    /// contexts: the open ones first, of these the last used.
     async fn sessions_named(
         &self,
         user: Option<&str>,

@@ -48,8 +48,9 @@ fn blob(row: &Row<'_>, column: usize) -> Answer<Bytes> {
     Ok(Bytes::from(row.get::<_, Vec<u8>>(column)?))
 }
 
-const SESSION: &str = "SELECT node, id, name, user, closed, used_ms, context,
-        NOT EXISTS (SELECT 1 FROM session_key k WHERE k.session = node)
+/// A session without its context.
+const SESSION: &str = "SELECT node, id, name, user, closed, used_ms,
+        NOT EXISTS (SELECT 1 FROM session_key k WHERE k.session = node), x''
     FROM session";
 
 fn session_row(row: &Row<'_>) -> Answer<SessionRow> {
@@ -60,13 +61,14 @@ fn session_row(row: &Row<'_>) -> Answer<SessionRow> {
         user: row.get(3)?,
         closed: row.get(4)?,
         used_ms: number(row, 5)?,
-        context: blob(row, 6)?,
-        shredded: row.get(7)?,
+        shredded: row.get(6)?,
+        context: blob(row, 7)?,
     })
 }
 
 pub fn session(open: &Connection, id: SessionId) -> Answer<Option<SessionRow>> {
-    open.prepare_cached(&format!("{SESSION} WHERE id = ?1"))?
+    let whole = SESSION.replace("x''", "context");
+    open.prepare_cached(&format!("{whole} WHERE id = ?1"))?
         .query_row([id.as_bytes()], session_row)
         .optional()
 }

@@ -29,10 +29,10 @@ pub struct SessionRow {
     pub closed: bool,
     /// When it was last used, in milliseconds since the Unix epoch.
     pub used_ms: u64,
-    /// Its context, sealed.
-    pub context: Bytes,
     /// Whether its key was destroyed.
     pub shredded: bool,
+    /// Its context, sealed; empty in a list: there are many of them, and each may be large.
+    pub context: Bytes,
 }
 
 /// Wider limits than the specification's, given when a run was resumed.
