@@ -85,20 +85,40 @@ impl Registry {
         }
     }
 
-    /// The session that `text` names for that user: what it is called, his own before others';
-    /// or else its id, or what alone of all ids starts so.
+    /// The session that `text` names for that user: its whole id, which no name can take the
+    /// place of; what he calls it; a start that no other id has; or what others call it.
     ///
     /// # Errors
     /// If there is none, or several.
     pub async fn find_session(&self, user: &str, text: &str) -> Result<SessionId, RegistryError> {
-        for whose in [Some(user), None] {
-            match &self.inner.stores.warm.rows().sessions_named(whose, text, 2).await?[..] {
-                [] => {}
-                [only] => return Ok(only.id),
-                _ => return Err(RegistryError::Namesakes(text.to_owned())),
-            }
+        let by_id = self.find(Named::Session, "session", text).await.map(SessionId::from_bytes);
+        if let Ok(id) = by_id
+            && text.parse() == Ok(id)
+        {
+            return Ok(id);
         }
-        Ok(SessionId::from_bytes(self.find(Named::Session, "session", text).await?))
+        if let Some(own) = self.session_called(Some(user), text).await? {
+            return Ok(own);
+        }
+        match by_id {
+            Err(missing @ RegistryError::NotFound { .. }) => {
+                self.session_called(None, text).await?.ok_or(missing)
+            }
+            found => found,
+        }
+    }
+
+    /// The only session that is called so, of that user or of all.
+    async fn session_called(
+        &self,
+        user: Option<&str>,
+        name: &str,
+    ) -> Result<Option<SessionId>, RegistryError> {
+        match &self.inner.stores.warm.rows().sessions_named(user, name, 2).await?[..] {
+            [] => Ok(None),
+            [only] => Ok(Some(only.id)),
+            _ => Err(RegistryError::Namesakes(name.to_owned())),
+        }
     }
 
     /// A session, with its context.

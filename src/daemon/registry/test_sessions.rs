@@ -45,6 +45,17 @@ async fn a_session_is_found_by_its_name_however_many_were_used_since() {
         assert_eq!(find("cid", &id.to_string()).await.unwrap(), id);
         assert_eq!(find("cid", &id.to_string()[..13]).await.unwrap(), id);
     }
+    // Nobody can take the place of a session by calling another by its id.
+    let (whole, start) = (first.to_string(), first.to_string()[..13].to_owned());
+    let impostor = make(5, &whole, "ann").await;
+    let starts = [make(6, &start, "bob").await, make(7, &start, "ann").await];
+    for user in ["ann", "bob", "cid"] {
+        assert_eq!(find(user, &whole).await.unwrap(), first);
+        assert_eq!(find(user, &impostor.to_string()).await.unwrap(), impostor);
+    }
+    assert_eq!(find("bob", &start).await.unwrap(), starts[0]);
+    assert_eq!(find("ann", &start).await.unwrap(), starts[1]);
+    assert_eq!(find("cid", &start).await.unwrap(), first);
     make(4, "packing", "ann").await;
     let several = find("ann", "packing").await.unwrap_err();
     assert!(matches!(several, RegistryError::Namesakes(_)), "{several}");
