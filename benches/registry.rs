@@ -148,9 +148,10 @@ fn cpu() -> Duration {
 async fn ours(dir: &Path, agents: u64) -> u64 {
     let places = Places { cold: "file:", warm: "sqlite:", hot: "memory:", segment: 128 << 20 };
     let stores = Stores::open(dir, &places).expect("stores");
-    let registry = Registry::open(stores, &dir.join("keys"), Settings::default(), Clock::System)
-        .await
-        .expect("a registry");
+    let registry =
+        Registry::open(stores, &dir.join("keys"), None, Settings::default(), Clock::System)
+            .await
+            .expect("a registry");
     let session = SessionId::new(1, [1; 10]);
     registry.create_session(session, "bench", "bench").await.expect("a session");
     let run = NewRun {

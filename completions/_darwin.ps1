@@ -371,7 +371,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Begin a session')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List sessions, the last used first')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
+            [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
+            [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -403,6 +405,17 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'darwin;session;context' {
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Replace it by the text in this file; - for stdin')
+            [CompletionResult]::new('--clear', '--clear', [CompletionResultType]::ParameterName, 'Leave none')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'darwin;session;close' {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -412,11 +425,23 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'darwin;session;shred' {
+            [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'darwin;session;help' {
             [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Begin a session')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List sessions, the last used first')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
+            [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
+            [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
@@ -429,7 +454,13 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;session;help;resume' {
             break
         }
+        'darwin;session;help;context' {
+            break
+        }
         'darwin;session;help;close' {
+            break
+        }
+        'darwin;session;help;shred' {
             break
         }
         'darwin;session;help;help' {
@@ -673,7 +704,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Begin a session')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List sessions, the last used first')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
+            [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
+            [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
             break
         }
         'darwin;help;session;new' {
@@ -685,7 +718,13 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;help;session;resume' {
             break
         }
+        'darwin;help;session;context' {
+            break
+        }
         'darwin;help;session;close' {
+            break
+        }
+        'darwin;help;session;shred' {
             break
         }
         'darwin;help;store' {

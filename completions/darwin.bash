@@ -211,6 +211,9 @@ _darwin() {
             darwin__subcmd__help__subcmd__session,close)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__close"
                 ;;
+            darwin__subcmd__help__subcmd__session,context)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__context"
+                ;;
             darwin__subcmd__help__subcmd__session,list)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__list"
                 ;;
@@ -219,6 +222,9 @@ _darwin() {
                 ;;
             darwin__subcmd__help__subcmd__session,resume)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__resume"
+                ;;
+            darwin__subcmd__help__subcmd__session,shred)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__shred"
                 ;;
             darwin__subcmd__help__subcmd__store,verify)
                 cmd="darwin__subcmd__help__subcmd__store__subcmd__verify"
@@ -304,6 +310,9 @@ _darwin() {
             darwin__subcmd__session,close)
                 cmd="darwin__subcmd__session__subcmd__close"
                 ;;
+            darwin__subcmd__session,context)
+                cmd="darwin__subcmd__session__subcmd__context"
+                ;;
             darwin__subcmd__session,help)
                 cmd="darwin__subcmd__session__subcmd__help"
                 ;;
@@ -316,8 +325,14 @@ _darwin() {
             darwin__subcmd__session,resume)
                 cmd="darwin__subcmd__session__subcmd__resume"
                 ;;
+            darwin__subcmd__session,shred)
+                cmd="darwin__subcmd__session__subcmd__shred"
+                ;;
             darwin__subcmd__session__subcmd__help,close)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__close"
+                ;;
+            darwin__subcmd__session__subcmd__help,context)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__context"
                 ;;
             darwin__subcmd__session__subcmd__help,help)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__help"
@@ -330,6 +345,9 @@ _darwin() {
                 ;;
             darwin__subcmd__session__subcmd__help,resume)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__resume"
+                ;;
+            darwin__subcmd__session__subcmd__help,shred)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__shred"
                 ;;
             darwin__subcmd__store,help)
                 cmd="darwin__subcmd__store__subcmd__help"
@@ -1181,7 +1199,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session)
-            opts="new list resume close"
+            opts="new list resume context close shred"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1195,6 +1213,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__close)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__context)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1237,6 +1269,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__shred)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1817,7 +1863,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session)
-            opts="-q -h --json --quiet --no-start --help new list resume close help"
+            opts="-q -h --json --quiet --no-start --help new list resume context close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1844,8 +1890,37 @@ _darwin() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        darwin__subcmd__session__subcmd__context)
+            opts="-q -h --set --clear --json --quiet --no-start --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --set)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         darwin__subcmd__session__subcmd__help)
-            opts="new list resume close help"
+            opts="new list resume context close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1859,6 +1934,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help__subcmd__close)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__help__subcmd__context)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1928,6 +2017,20 @@ _darwin() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        darwin__subcmd__session__subcmd__help__subcmd__shred)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         darwin__subcmd__session__subcmd__list)
             opts="-q -h --all --json --quiet --no-start --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1958,6 +2061,20 @@ _darwin() {
             ;;
         darwin__subcmd__session__subcmd__resume)
             opts="-q -h --json --quiet --no-start --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__shred)
+            opts="-q -h --yes --json --quiet --no-start --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -104,7 +104,8 @@ impl Code {
             Self::Denied => ("denied", 7, 77, Permanent,
                 "This user or certificate may not do this, or may not read or write the file that \
                  the message names: `ls -ld` shows who may. The files under the data directory \
-                 belong to the user who runs the daemon."),
+                 belong to the user who runs the daemon. The contents of a session that was \
+                 shredded are nobody's any more."),
             Self::Corrupt => ("corrupt", 15, 65, Permanent,
                 "Stored or received data is damaged or was changed by somebody: a signature, a link \
                  or a digest does not fit. The message names the first thing that is wrong. Nothing \

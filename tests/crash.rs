@@ -5,15 +5,21 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use darwin::{domain::id::RunId, link::client::Link, wire::v1};
+use darwin::{
+    domain::id::{AgentId, RunId, SessionId},
+    link::client::Link,
+    wire::v1::{self, evaluate_request::What, event::Event},
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::{Home, PATIENCE, finished, results, show, start_request};
 
 /// How often the daemon is killed.
 const KILLS: usize = 100;
+/// How often it is killed right behind an answer.
+const SHARP_KILLS: usize = 48;
 /// The schedule of the kills; printed when the test fails.
 const SEED: u64 = 20_261_123;
 
@@ -90,4 +96,118 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
 
 async fn agents(link: &Link, id: RunId) -> u64 {
     show(link, id).await.agents
+}
+
+/// What a session is after all that was acknowledged.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Known {
+    name: String,
+    context: String,
+    closed: bool,
+    shredded: bool,
+}
+
+/// Changes of which one was acknowledged when the daemon is killed: it, and all before, are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_outlasts_a_kill_that_comes_at_once() {
+    let mut chaos = ChaCha8Rng::seed_from_u64(SEED);
+    let mut home = Home::new();
+    let mut link = home.start().await;
+    let run = RunId::new(1_700_000_000_000, [7; 10]);
+    let spec = spec(1).replace("evaluations = 10000", "evaluations = 32");
+    link.runs().start(start_request(run, &spec)).await.expect("the run starts");
+    let agent = finished(&link, run, PATIENCE).await.best_agent;
+    let agent = AgentId::try_from(&agent[..]).expect("a best agent").to_string();
+    let (mut sessions, mut seeds) = (BTreeMap::<SessionId, Known>::new(), Vec::new());
+    for kill in 0..SHARP_KILLS {
+        for more in (0..chaos.random_range(1..4)).rev() {
+            change(&link, &mut chaos, &mut sessions, &mut seeds, &agent).await;
+            if more == 0 {
+                home.kill();
+            }
+        }
+        link = home.start().await;
+        for (id, known) in &sessions {
+            let session = v1::SessionRef { session: id.to_string() };
+            let found = link.sessions().show(session).await.expect("it is there").into_inner();
+            let text = found.context.get("text").cloned().unwrap_or_default();
+            let v1::Session { name, closed, shredded, .. } = found;
+            let found = Known { name, context: text, closed, shredded };
+            assert_eq!(found, *known, "session {id} after kill {kill}, seed {SEED}");
+        }
+        let found = later_seeds(&link, &agent).await;
+        assert_eq!(found, seeds, "evaluations after kill {kill}, seed {SEED}");
+    }
+    assert!(sessions.len() > 9 && seeds.len() > 9, "{} {}", sessions.len(), seeds.len());
+    assert!(sessions.values().any(|known| known.shredded), "{sessions:?}");
+    let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
+    assert_eq!(verified.expect("the store can be checked").into_inner().fault, "", "seed {SEED}");
+}
+
+/// Makes one change, and notes it once it is acknowledged.
+async fn change(
+    link: &Link,
+    chaos: &mut ChaCha8Rng,
+    sessions: &mut BTreeMap<SessionId, Known>,
+    seeds: &mut Vec<u64>,
+    agent: &str,
+) {
+    let mut calls = link.sessions();
+    let open: Vec<_> = sessions.iter().filter(|(_, known)| !known.closed).collect();
+    let picked = open.get(chaos.random_range(0..8_usize)).map(|(id, _)| **id);
+    match (chaos.random_range(0..4), picked) {
+        (0, Some(id)) => {
+            let size = chaos.random_range(0..100_000);
+            let text: String = (0..size).map(|_| chaos.random_range('a'..='z')).collect();
+            let request = v1::SetContextRequest { session: id.to_string(), text: text.clone() };
+            calls.set_context(request).await.expect("the context is stored");
+            sessions.entry(id).or_default().context = text;
+        }
+        (1, Some(id)) => {
+            let session = v1::SessionRef { session: id.to_string() };
+            calls.close(session).await.expect("the session is closed");
+            sessions.entry(id).or_default().closed = true;
+            if chaos.random_bool(0.5) {
+                let request = v1::ShredRequest { session: id.to_string(), confirmed: true };
+                calls.shred(request).await.expect("the session is shredded");
+                let known = sessions.entry(id).or_default();
+                (known.shredded, known.context) = (true, String::new());
+            }
+        }
+        (2, _) => {
+            let seed = seeds.len() as u64;
+            let request = v1::EvaluateRequest {
+                suite_toml: "name = \"other\"\nkind = \"builtin\"\nfunction = \"sphere\"\n\
+                             dimensions = 60\n"
+                    .to_owned(),
+                what: Some(What::Agent(agent.to_owned())),
+                repeat: 1,
+                seed,
+                ..Default::default()
+            };
+            link.evaluations().evaluate(request).await.expect("the evaluation is recorded");
+            seeds.push(seed);
+        }
+        _ => {
+            let id = SessionId::new(sessions.len() as u64, [5; 10]);
+            let name = format!("session {}", sessions.len());
+            let session_id = id.as_bytes().to_vec().into();
+            let request = v1::CreateSessionRequest { session_id, name: name.clone() };
+            calls.create(request).await.expect("the session is made");
+            sessions.insert(id, Known { name, ..Known::default() });
+        }
+    }
+}
+
+/// The seeds of an agent's evaluations after its first entry, in the order of its journal.
+async fn later_seeds(link: &Link, agent: &str) -> Vec<u64> {
+    let request =
+        v1::JournalRequest { of: agent.to_owned(), limit: 1000, ..v1::JournalRequest::default() };
+    let page = link.journals().read(request).await.expect("the journal reads").into_inner();
+    let events = page.entries.into_iter().skip(1).flat_map(|entry| entry.events);
+    let seed = |event: v1::Event| match event.event {
+        Some(Event::Evaluated(evaluated)) => Some(evaluated.seed),
+        _ => None,
+    };
+    events.filter_map(seed).collect()
 }

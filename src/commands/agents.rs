@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueHint};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     code::Code,
@@ -82,6 +82,9 @@ impl Agents {
         | Verb::Files { agent: name, .. }
         | Verb::Export { agent: name, .. }) = &self.verb;
         let agent = naming::agent(context, &link, name).await?;
+        if agent.shredded && matches!(self.verb, Verb::Show { .. }) {
+            return show(context, &agent, &Genome::default());
+        }
         let reference = AgentRef { agent: id(&agent.id) };
         let genome = link.agents().genome(reference).await?.into_inner();
         match self.verb {
@@ -96,9 +99,11 @@ impl Agents {
 fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Failure> {
     if context.out.json() {
         let mut fields = json::agent(agent);
-        fields["genome"] = json::genome(genome);
+        fields["shredded"] = json!(agent.shredded);
+        fields["genome"] = if agent.shredded { Value::Null } else { json::genome(genome) };
         return context.out.document("agent", fields);
     }
+    let digest = if agent.shredded { naming::SHREDDED.to_owned() } else { plain(&agent.genome) };
     let gain = agent.delta.map(|delta| format!("{} on its best parent", gain(delta)));
     let mut pairs = vec![
         ("agent", id(&agent.id)),
@@ -108,7 +113,7 @@ fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Fai
         ("score", maybe(agent.score)),
         ("gain", gain.unwrap_or_default()),
         ("operators", plain(&agent.operators.join(", "))),
-        ("genome", plain(&agent.genome)),
+        ("genome", digest),
         ("journal", plain(&agent.head)),
         ("model", plain(&genome.model)),
         ("template", plain(&genome.template)),

@@ -11,14 +11,14 @@ use crate::{
     domain::{id::RunId, spec::RunSpec},
     wire::{
         convert,
-        v1::{Run, StartRequest},
+        v1::{Run, SessionRef, StartRequest},
     },
 };
 
 use super::{
     context::{Context, now_ms, random},
     error::Failure,
-    json, session,
+    json,
     text::{self, id, plain},
     view::Budget,
     watch::{self, CtrlC},
@@ -108,7 +108,10 @@ impl Evolve {
         let configured = Context::config(None)?.config.evaluator.sandbox;
         let link = context.link().await?;
         let session = match &self.session {
-            Some(name) => session::find(&link, name).await?.id,
+            Some(name) => {
+                let session = SessionRef { session: name.clone() };
+                link.sessions().show(session).await?.into_inner().id
+            }
             None => bytes::Bytes::new(),
         };
         let request = StartRequest {

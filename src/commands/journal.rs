@@ -11,7 +11,7 @@ use crate::{
 use super::{
     context::{Context, now_ms},
     error::Failure,
-    json, markdown,
+    json, markdown, naming,
     output::Tone,
     text::{self, brief, gain, id, maybe, plain, utc},
 };
@@ -122,6 +122,9 @@ fn show(context: &mut Context, entry: &JournalEntry) -> Result<(), Failure> {
     let place = format!("  {:9}  {}", format!("entry {}", entry.seq), plain(&entry.cid));
     let place = context.out.paint(Tone::Dim, &place);
     context.out.line(place)?;
+    if entry.shredded {
+        context.out.line(format_args!("  {}", naming::SHREDDED))?;
+    }
     for event in entry.events.iter().filter_map(|event| event.event.as_ref()) {
         let (kind, words) = words(event);
         let kind = context.out.paint(Tone::Dim, &format!("{kind:9}"));

@@ -123,6 +123,7 @@ pub fn entry(entry: &JournalEntry) -> Value {
         "seq": entry.seq,
         "cid": entry.cid,
         "signer": entry.signer,
+        "shredded": entry.shredded,
         "events": events.collect::<Vec<_>>(),
     })
 }
@@ -165,6 +166,7 @@ pub fn session(session: &Session) -> Value {
         "user": session.user,
         "closed": session.closed,
         "used_ms": session.used_ms,
+        "shredded": session.shredded,
         "context": session.context,
         "runs": session.runs.iter().map(run).collect::<Vec<_>>(),
     })
@@ -179,6 +181,7 @@ pub fn verified(answer: &VerifyResponse) -> Value {
         "entries": answer.entries,
         "blocks": answer.blocks,
         "contents_checked": answer.contents,
+        "shredded": answer.shredded,
     })
 }
 

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use crate::wire::v1::{Evaluation, JournalEntry, event, metric};
 
-use super::text::{brief, bytes, gain, id, maybe, plain, plain_lines, score, utc};
+use super::{
+    naming::SHREDDED,
+    text::{brief, bytes, gain, id, maybe, plain, plain_lines, score, utc},
+};
 
 /// The most that is shown of an artefact, in bytes.
 const MAX_ARTIFACT: usize = 16 << 10;
@@ -17,6 +20,9 @@ pub fn title(of: &str) -> String {
 /// One entry.
 pub fn entry(entry: &JournalEntry) -> String {
     let mut text = format!("## Agent `{}`, entry {}\n\n", id(&entry.agent_id), entry.seq);
+    if entry.shredded {
+        let _ = writeln!(text, "- {}", escaped(SHREDDED));
+    }
     for event in entry.events.iter().filter_map(|event| event.event.as_ref()) {
         match event {
             event::Event::Proposed(it) => {

@@ -11,6 +11,15 @@ use crate::{
 
 use super::{context::Context, error::Failure, text::id};
 
+/// What stands in place of a content that nobody can read again.
+pub const SHREDDED: &str = "shredded: its session's key is destroyed";
+
+/// Why a content can't be shown.
+pub fn shredded(what: &str) -> Failure {
+    let message = format!("{what} can't be read again: its session's key is destroyed");
+    Failure::new(Code::Denied, message).hint("darwin session list --all")
+}
+
 /// The agent that `name` stands for: where it names a run, that run's best.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, BufWriter, IsTerminal as _, Stdout, Write as _},
+    io::{self, BufRead as _, BufWriter, IsTerminal as _, Read as _, Stdout, Write as _},
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -16,6 +16,9 @@ use super::error::Failure;
 
 /// The format that `--json` speaks. Fields may be added to it; none changes its meaning.
 const FORMAT: &str = "darwin/1";
+
+/// The longest answer of a person that is read, in bytes.
+const LONGEST_ANSWER: u64 = 4096;
 
 /// The text of a JSON document of that kind: what it is stands first.
 pub fn document(kind: &str, fields: Value, pretty: bool) -> String {
@@ -169,6 +172,19 @@ impl Output {
         if !self.quiet {
             self.talk(&line.to_string());
         }
+    }
+
+    /// Asks the person at the terminal, and gives back the line that comes in answer; `None` where
+    /// nobody sits there.
+    pub fn ask(&mut self, question: impl Display) -> Option<String> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        // Somebody who can't read the question will not give the right answer.
+        let _ = write!(io::stderr(), "{question} ").and_then(|()| io::stderr().flush());
+        let mut line = String::new();
+        io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut line).ok()?;
+        Some(line.trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// A line that the user should not miss.

@@ -10,9 +10,8 @@ use crate::wire::v1::{ListRunsRequest, ResumeRequest, Run, RunRef};
 use super::{
     context::{Context, now_ms},
     error::Failure,
-    json,
+    json, naming,
     output::Side,
-    session,
     text::{self, ago, count, id, maybe, plain, short},
     view,
     watch::{self, CtrlC},
@@ -105,16 +104,15 @@ impl Runs {
         let mut runs = link.runs();
         match self.verb {
             Verb::List { session, limit } => {
-                let session = match session {
-                    Some(name) => id(&session::find(&link, &name).await?.id),
-                    None => String::new(),
-                };
-                let request = ListRunsRequest { session, limit };
+                let request = ListRunsRequest { session: session.unwrap_or_default(), limit };
                 let runs = runs.list(request).await?.into_inner().runs;
                 list(context, &runs, limit)
             }
             Verb::Show { run, spec } => {
                 let run = runs.show(RunRef { run }).await?.into_inner();
+                if spec && run.shredded {
+                    return Err(naming::shredded("the specification of this run"));
+                }
                 if spec {
                     return context.out.raw(run.spec_toml.as_bytes());
                 }
@@ -201,10 +199,14 @@ fn show(context: &mut Context, run: &Run) -> Result<(), Failure> {
     if context.out.json() {
         let mut fields = json::run(run);
         fields["spec_toml"] = json!(run.spec_toml);
+        fields["shredded"] = json!(run.shredded);
         return context.out.document("run", fields);
     }
     let mut pairs = view::summary(run);
     pairs.insert(2, ("session", short(&run.session_id)));
     pairs.push(("started", text::utc(run.started_ms)));
+    if run.shredded {
+        pairs.push(("content", naming::SHREDDED.to_owned()));
+    }
     context.out.pairs(&pairs)
 }

@@ -1,24 +1,36 @@
 //! `darwin session`: the runs and agents that belong together.
 
-use clap::{Args, Subcommand};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand, ValueHint};
 use serde_json::json;
 
 use crate::{
     code::Code,
-    domain::id::SessionId,
+    domain::{
+        id::SessionId,
+        session::{CONTEXT_TEXT, MAX_CONTEXT},
+    },
     link::client::Link,
     wire::{
         convert,
-        v1::{self, CreateSessionRequest, ListSessionsRequest, SessionRef},
+        v1::{
+            self, CreateSessionRequest, ListSessionsRequest, SessionRef, SetContextRequest,
+            ShredRequest,
+        },
     },
 };
 
 use super::{
     context::{Context, now_ms, random},
     error::Failure,
-    json,
+    json, naming,
     output::{Side, Tone},
-    text::{ago, id, maybe, plain, plural, short, utc},
+    text::{ago, bytes, id, maybe, plain, plain_lines, plural, short, utc},
 };
 
 /// Group runs into sessions, and come back to them
@@ -56,12 +68,48 @@ enum Verb {
         /// Its id, a unique start of it, or its name
         session: String,
     },
+    /// Print what you keep with a session, or replace it
+    ///
+    /// A text of at most 1 MiB that is yours to fill: what you were about, notes, a prompt. It is
+    /// sealed with the session's key and there again after a restart.
+    #[command(after_help = "Examples:
+  darwin session context packing
+  darwin session context packing --set notes.md
+  git diff | darwin session context packing --set -
+  darwin session context packing --clear")]
+    Context {
+        /// Its id, a unique start of it, or its name
+        session: String,
+        /// Replace it by the text in this file; - for stdin
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        set: Option<PathBuf>,
+        /// Leave none
+        #[arg(long, conflicts_with = "set")]
+        clear: bool,
+    },
     /// Close a session: it can be read, but no new run may join it
     #[command(after_help = "Examples:
   darwin session close packing")]
     Close {
         /// Its id, a unique start of it, or its name
         session: String,
+    },
+    /// Destroy a closed session's key, so that nobody can read its contents again
+    ///
+    /// There is no way back. Files, prompts, parameters, metrics and the context of the session
+    /// can't be read any more, here or in exports that did not disclose the key. What stays: ids,
+    /// who descends from whom, scores, times, and signatures, which can still be verified. A
+    /// backup of the store from before, with the master key, still reads everything.
+    #[command(after_help = "Examples:
+  darwin session close packing
+  darwin session shred packing             # asks for the session's name
+  darwin session shred packing --yes       # in scripts")]
+    Shred {
+        /// Its id, a unique start of it, or its name
+        session: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -86,12 +134,22 @@ impl Session {
                 list(context, &sessions)
             }
             Verb::Resume { session } => {
-                let session = id(&find(&link, &session).await?.id);
                 let session = sessions.resume(SessionRef { session }).await?.into_inner();
                 show(context, &session)
             }
+            Verb::Context { session, set, clear } => {
+                let text = match set {
+                    Some(path) => Some(read_context(&path)?),
+                    None => clear.then(String::new),
+                };
+                let changes = text.is_some();
+                let session = match text {
+                    Some(text) => sessions.set_context(SetContextRequest { session, text }).await?,
+                    None => sessions.show(SessionRef { session }).await?,
+                };
+                print_context(context, &session.into_inner(), changes)
+            }
             Verb::Close { session } => {
-                let session = id(&find(&link, &session).await?.id);
                 let session = sessions.close(SessionRef { session }).await?.into_inner();
                 if context.out.json() {
                     return context.out.document("session", json::session(&session));
@@ -99,30 +157,122 @@ impl Session {
                 context.out.note(format_args!("closed session {}", plain(&session.name)));
                 Ok(())
             }
+            Verb::Shred { session, yes } => shred(context, &link, session, yes).await,
         }
     }
 }
 
-/// The session of that name, or whose id starts so.
-///
-/// # Errors
-/// If there is none, or more than one.
-pub async fn find(link: &Link, name: &str) -> Result<v1::Session, Failure> {
-    let request = ListSessionsRequest { closed_too: true };
-    let all = link.sessions().list(request).await?.into_inner().sessions;
-    let mut fit: Vec<_> = all.iter().filter(|session| session.name == name).collect();
-    if fit.is_empty() {
-        fit = all.iter().filter(|session| id(&session.id).starts_with(name)).collect();
-    }
-    match fit[..] {
-        [only] => Ok(only.clone()),
-        [] => Err(Failure::new(Code::NotFound, format!("there is no session “{}”", plain(name)))
-            .hint("darwin session list --all")),
-        _ => {
-            let message = format!("{} sessions are called “{}”", fit.len(), plain(name));
-            Err(Failure::usage(message).hint("name it by its id: darwin session list --all"))
+async fn shred(
+    context: &mut Context,
+    link: &Link,
+    session: String,
+    yes: bool,
+) -> Result<(), Failure> {
+    let mut sessions = link.sessions();
+    // Whatever stands against it is told before anybody is asked.
+    let request = ShredRequest { session, confirmed: false };
+    let found = sessions.shred(request).await?.into_inner();
+    let (session, name) = (id(&found.id), plain(&found.name));
+    if !yes && !found.shredded {
+        context.out.warn(format_args!(
+            "the contents of session {name} ({session}) can't be read by anybody again once its \
+             key is destroyed; there is no way back"
+        ));
+        let answer = context.out.ask("type its name to destroy the key:").ok_or_else(|| {
+            let message = format!("nobody is there to confirm that session {name} be shredded");
+            Failure::usage(message).hint(format!("darwin session shred {session} --yes"))
+        })?;
+        // One without a name is not destroyed by a mere Enter.
+        if answer.is_empty() || answer != found.name {
+            let message = format!("that is not the name of session {name}; nothing was destroyed");
+            return Err(Failure::usage(message).hint("darwin session list --all"));
         }
     }
+    let request = ShredRequest { session: session.clone(), confirmed: true };
+    let shredded = sessions.shred(request).await?.into_inner();
+    if context.out.json() {
+        return context.out.document("session", json::session(&shredded));
+    }
+    context.out.note(format_args!(
+        "shredded session {name} ({session}): its key is destroyed; `darwin lineage` still shows \
+         and verifies its agents"
+    ));
+    Ok(())
+}
+
+/// The text in the file `path`, or on stdin for “-”.
+fn read_context(path: &Path) -> Result<String, Failure> {
+    let read = |from: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        from.take(MAX_CONTEXT as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = match path {
+        path if path == Path::new("-") => read(&mut io::stdin().lock()),
+        path => File::open(path).and_then(|mut file| read(&mut file)),
+    };
+    let bytes = bytes.map_err(|error| Failure::file("read", path, &error))?;
+    let wrong = |what: &str| {
+        Failure::new(Code::InvalidInput, format!("{} {what}; nothing was stored", path.display()))
+    };
+    if bytes.len() > MAX_CONTEXT {
+        return Err(wrong("is over 1 MiB, the most that a session's context has"));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("is no text in UTF-8"))
+}
+
+fn text_of(session: &v1::Session) -> &str {
+    session.context.get(CONTEXT_TEXT).map_or("", String::as_str)
+}
+
+fn print_context(
+    context: &mut Context,
+    session: &v1::Session,
+    changed: bool,
+) -> Result<(), Failure> {
+    if session.shredded {
+        return Err(naming::shredded("the context of this session"));
+    }
+    let (text, name) = (text_of(session), plain(&session.name));
+    if context.out.json() {
+        let text = (!text.is_empty()).then_some(text);
+        let fields = json!({"session": id(&session.id), "name": session.name, "text": text});
+        return context.out.document("context", fields);
+    }
+    match (text.len() as u64, changed) {
+        (0, true) => context.out.note(format_args!("session {name} has no context now")),
+        (0, false) => context.out.note(format_args!(
+            "session {name} has no context; `darwin session context {name} --set FILE` gives it one"
+        )),
+        (size, true) => {
+            context.out.note(format_args!("session {name} has {} of context now", bytes(size)));
+        }
+        (_, false) if context.out.data_tty() => {
+            let text = plain_lines(text);
+            return context.out.line(text.strip_suffix('\n').unwrap_or(&text));
+        }
+        (_, false) => return context.out.raw(text.as_bytes()),
+    }
+    Ok(())
+}
+
+/// How a session stands, in a word.
+fn state(session: &v1::Session) -> &'static str {
+    match (session.shredded, session.closed) {
+        (true, _) => "shredded",
+        (false, true) => "closed",
+        (false, false) => "open",
+    }
+}
+
+/// How large a context is, and how it begins.
+fn gist(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let Some(first) = text.lines().map(str::trim).find(|line| !line.is_empty()) else {
+        return if text.is_empty() { String::new() } else { bytes(text.len() as u64) };
+    };
+    let shown: String = plain(first).chars().take(SHOWN).collect();
+    let more = if shown.len() < text.trim().len() { " …" } else { "" };
+    format!("{}: {shown}{more}", bytes(text.len() as u64))
 }
 
 fn list(context: &mut Context, sessions: &[v1::Session]) -> Result<(), Failure> {
@@ -138,8 +288,8 @@ fn list(context: &mut Context, sessions: &[v1::Session]) -> Result<(), Failure> 
     let rows: Vec<_> = sessions
         .iter()
         .map(|session| {
-            let state = if session.closed { "closed" } else { "open" };
-            [short(&session.id), plain(&session.name), state.to_owned(), ago(session.used_ms, now)]
+            let state = state(session).to_owned();
+            [short(&session.id), plain(&session.name), state, ago(session.used_ms, now)]
         })
         .collect();
     let head = [
@@ -155,15 +305,13 @@ fn show(context: &mut Context, session: &v1::Session) -> Result<(), Failure> {
     if context.out.json() {
         return context.out.document("session", json::session(session));
     }
-    let context_notes =
-        session.context.iter().map(|(key, note)| format!("{}={}", plain(key), plain(note)));
     context.out.pairs(&[
         ("session", id(&session.id)),
         ("name", plain(&session.name)),
         ("user", plain(&session.user)),
-        ("state", if session.closed { "closed" } else { "open" }.to_owned()),
+        ("state", state(session).to_owned()),
         ("used", utc(session.used_ms)),
-        ("context", context_notes.collect::<Vec<_>>().join(", ")),
+        ("context", gist(text_of(session))),
         ("runs", plural(session.runs.len() as u64, "run")),
     ])?;
     for run in &session.runs {
@@ -182,4 +330,21 @@ fn show(context: &mut Context, session: &v1::Session) -> Result<(), Failure> {
         context.out.note("`darwin runs resume RUN` takes a stopped run up again");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_is_told_by_its_size_and_first_line() {
+        assert_eq!(gist(""), "");
+        assert_eq!(gist("pack them\n"), "10 B: pack them");
+        assert_eq!(gist("\n  pack them\nby size\n"), "21 B: pack them …");
+        assert_eq!(gist("\n \n"), "3 B");
+        assert_eq!(gist("a\x1b[2Jb"), "6 B: a [2Jb");
+        let long = gist(&"é".repeat(100));
+        assert!(long.starts_with("200 B: é") && long.ends_with("é …"), "{long}");
+        assert_eq!(long.matches('é').count(), 60);
+    }
 }

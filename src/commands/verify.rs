@@ -68,6 +68,7 @@ pub fn file(context: &mut Context, path: &Path, trust: &[String]) -> Result<(), 
         blocks: report.blocks,
         fault: String::new(),
         contents: report.entries > 0 && report.opened == report.entries,
+        shredded: 0,
     };
     let statement = export.statement();
     if context.out.json() {
@@ -137,9 +138,20 @@ pub fn tell(context: &mut Context, what: &str, found: &VerifyResponse) -> Result
     let counts =
         format!("{}, {entries}, {}", plural(found.agents, "agent"), plural(found.blocks, "block"));
     let sound = context.out.paint(Tone::Good, "sound");
-    let contents = if found.contents { "contents checked" } else { "contents not checked" };
+    let contents = match (found.contents, found.shredded) {
+        (true, _) => "contents checked".to_owned(),
+        (false, 0) => "contents not checked".to_owned(),
+        (false, many) => {
+            format!("contents not checked in {}", plural(many, "shredded session"))
+        }
+    };
     context.out.line(format_args!("{sound}  {counts}; {contents}"))?;
-    if !found.contents && found.entries > 0 {
+    if found.shredded > 0 {
+        context.out.note(
+            "the keys of shredded sessions are destroyed: only signatures, links and \
+                          digests of their journals can be checked",
+        );
+    } else if !found.contents && found.entries > 0 {
         context.out.note("the contents are sealed, and their key is not at hand");
     }
     Ok(())

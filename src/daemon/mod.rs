@@ -16,6 +16,7 @@ pub mod run;
 
 use std::{
     ffi::{OsStr, OsString},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
@@ -140,7 +141,9 @@ fn start(
             Arc::new(move || load(&args).map(|(_, config)| config))
         };
         let user = user(&|name| std::env::var_os(name));
-        let setup = Setup { config, paths, user, log, metrics, reload };
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
+        let credentials = credentials.map(PathBuf::from);
+        let setup = Setup { config, paths, credentials, user, log, metrics, reload };
         let kill = control.kill.clone();
         let result = tokio::select! {
             result = run(setup, listeners, control) => result,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use super::registry::{Registry, error::RegistryError};
+
 /// Tells that the daemon answers.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -22,15 +24,27 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// How often systemd wants to hear from the daemon, if it does.
+/// After which silence systemd takes the daemon for dead, if it watches it.
 #[must_use]
 pub fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+    sd_notify::watchdog_enabled()
 }
 
-/// Tells that the daemon lives.
-pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
+/// Tells again and again that the daemon lives, as long as the registry's writer and the database
+/// answer: a process whose threads turn but that stores nothing any more is of no use.
+///
+/// # Errors
+/// Never.
+pub async fn keep_alive(registry: Registry, limit: Duration) -> Result<(), String> {
+    loop {
+        // Even the latest answer comes before systemd's patience ends.
+        match registry.alive(limit / 2).await {
+            // One that is ending has a deadline of its own.
+            Ok(()) | Err(RegistryError::Closed) => tell(&[NotifyState::Watchdog]),
+            Err(error) => tracing::error!(%error, "systemd is not told that the daemon lives"),
+        }
+        tokio::time::sleep(limit / 4).await;
+    }
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -47,6 +48,8 @@ pub struct Setup {
     pub config: Config,
     /// Where everything lies; the caller holds the lock.
     pub paths: Paths,
+    /// The folder in which systemd hands over credentials, if it does.
+    pub credentials: Option<PathBuf>,
     /// Who runs it.
     pub user: String,
     /// Its log.
@@ -100,7 +103,7 @@ impl Listeners {
 /// # Errors
 /// If it can't start, or a task fails that it can't do without.
 pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result<(), DaemonError> {
-    let Setup { mut config, paths, user, log, metrics, reload } = setup;
+    let Setup { mut config, paths, credentials, user, log, metrics, reload } = setup;
     let port = |source| DaemonError::System { action: "read the ports' addresses", source };
     let address = listeners.public.local_addr().map_err(port)?;
     let admin = listeners.admin.local_addr().map_err(port)?;
@@ -113,7 +116,9 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
 
     let certificates = Certificates::open(&paths, user, &config, &clock)?;
     let evaluator = evaluator(&paths, &config)?;
-    let registry = store(&mut tree, &paths, &config, &clock, &vitals).await?;
+    let registry =
+        store(&mut tree, &paths, credentials.as_deref(), &config, &clock, &vitals).await?;
+    let watched = registry.clone();
     let (manager, taken_up) = work(&mut tree, &registry, &evaluator, &config);
     let context = Context {
         vitals: vitals.clone(),
@@ -135,13 +140,8 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     serve(&mut tree, listeners.public, &certificates, Arc::new(context));
     let renewed = certificates.clone();
     tree.spawn(Task::Renewal, move |_| renewed.clone().keep(clock.clone()));
-    if let Some(interval) = notify::watchdog() {
-        tree.spawn(Task::Watchdog, move |_| async move {
-            loop {
-                notify::alive();
-                tokio::time::sleep(interval).await;
-            }
-        });
+    if let Some(limit) = notify::watchdog() {
+        tree.spawn(Task::Watchdog, move |_| notify::keep_alive(watched.clone(), limit));
     }
 
     let endpoint =
@@ -182,6 +182,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
 async fn store(
     tree: &mut Tree,
     paths: &Paths,
+    credentials: Option<&Path>,
     config: &Config,
     clock: &Clock,
     vitals: &Vitals,
@@ -199,7 +200,8 @@ async fn store(
         flush: Duration::from_millis(config.registry.flush_ms),
         queue: config.registry.queue,
     };
-    let registry = Registry::open(stores, &paths.keys(), settings, clock.clone()).await?;
+    let registry =
+        Registry::open(stores, &paths.keys(), credentials, settings, clock.clone()).await?;
     let watched = registry.clone();
     vitals.watch(Box::new(move || watched.trouble().map(|error| error.to_string())));
     let writer = registry.clone();

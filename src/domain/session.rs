@@ -1,13 +1,14 @@
 //! A user's session: the runs and agents that belong together, and its context.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use super::id::SessionId;
 
+/// The largest context of a session, in bytes.
+pub const MAX_CONTEXT: usize = 1 << 20;
+/// The key in a context's map under which its text stands. It is stored so, and sent so.
+pub const CONTEXT_TEXT: &str = "text";
+
 /// A user's session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -19,6 +20,8 @@ pub struct Session {
     pub closed: bool,
     /// When it was last used, in milliseconds since the Unix epoch.
     pub used_ms: u64,
-    /// Notes that its user keeps with it, by key.
-    pub context: BTreeMap<String, String>,
+    /// Whether its key was destroyed: nothing that it sealed can be read again.
+    pub shredded: bool,
+    /// What its user keeps with it; empty where that is not read, or can't be.
+    pub context: String,
 }

@@ -8,7 +8,7 @@ use crate::{
         evaluation::{Evaluation, FailureKind, Metric},
         genome::{File, FilePath, Genome, Kind, MAX_FILES, MAX_GENOME, Param, Space, Value},
         journal::{Evaluated, Event, Judged, Proposed},
-        session::Session,
+        session::{CONTEXT_TEXT, Session},
         suite::Bundle,
     },
 };
@@ -224,14 +224,17 @@ pub fn failure_name(kind: FailureKind) -> &'static str {
 /// The message of a session, without its runs.
 #[must_use]
 pub fn session(session: &Session) -> v1::Session {
+    let text = (CONTEXT_TEXT.to_owned(), session.context.clone());
+    let text = (!session.context.is_empty()).then_some(text);
     v1::Session {
         id: bytes(session.id.as_bytes()),
         name: session.name.clone(),
         user: session.user.clone(),
         closed: session.closed,
         used_ms: session.used_ms,
-        context: session.context.clone().into_iter().collect(),
+        context: text.into_iter().collect(),
         runs: Vec::new(),
+        shredded: session.shredded,
     }
 }
 

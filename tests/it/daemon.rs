@@ -2,7 +2,12 @@
 
 use std::{
     fs::{self, File},
-    os::unix::{fs::MetadataExt as _, net::UnixDatagram, process::ExitStatusExt as _},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        net::UnixDatagram,
+        process::ExitStatusExt as _,
+    },
+    time::{Duration, Instant},
 };
 
 use darwin::{
@@ -163,6 +168,128 @@ fn systemd_hears_of_start_life_reload_and_end() {
     home.signal(Signal::TERM);
     hear("STOPPING=1");
     assert_eq!(home.wait().code(), Some(0));
+}
+
+#[test]
+fn systemd_hears_nothing_while_the_writer_is_stuck() {
+    let mut home = Home::new();
+    let socket = UnixDatagram::bind(home.path("notify")).unwrap();
+    let mut command = home.darwind(&[]);
+    command.env("NOTIFY_SOCKET", home.path("notify")).env("WATCHDOG_USEC", "1000000");
+    let endpoint = home.spawn(command);
+    // How many signs of life came until a while went by, or until `enough` have.
+    let signs = |span: Duration, enough: usize| {
+        let (until, mut signs) = (Instant::now() + span, 0);
+        while signs < enough {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            socket.set_read_timeout(Some(left)).unwrap();
+            let mut buffer = [0; 4096];
+            let heard = socket.recv(&mut buffer).map(|count| &buffer[..count]);
+            signs += usize::from(heard.is_ok_and(|heard| heard.starts_with(b"WATCHDOG=1")));
+        }
+        signs
+    };
+    assert_eq!(signs(PATIENCE, 3), 3);
+    // Another program holds the database, so that a write gets no further. Nothing else is wrong.
+    let database = rusqlite::Connection::open(home.paths().store().join("warm.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(signs(PATIENCE, 3), 3, "a writer without work is well");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let link = runtime.block_on(home.link(&endpoint));
+    let request =
+        v1::CreateSessionRequest { session_id: vec![3; 16].into(), name: "one".to_owned() };
+    let making = runtime.spawn(async move { link.sessions().create(request).await });
+    until("it is missed", || home.log().contains("took longer than 500ms").then_some(()));
+    while signs(Duration::from_millis(1), 1) > 0 {}
+    assert_eq!(signs(Duration::from_secs(3), 1), 0, "{}", home.log());
+    assert!(!making.is_finished());
+    assert_eq!(get(endpoint.admin, "/livez").0, 200, "its threads turn all the time");
+    database.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(signs(PATIENCE, 3), 3);
+    assert_eq!(runtime.block_on(making).unwrap().unwrap().into_inner().name, "one");
+    home.signal(Signal::TERM);
+    assert_eq!(home.wait().code(), Some(0));
+}
+
+/// What the daemon's doctor says of the keys.
+fn keys_found(home: &Home, endpoint: &Endpoint) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let link = home.link(endpoint).await;
+        let found = link.operations().doctor(v1::DoctorRequest {}).await.unwrap().into_inner();
+        let keys = found.checks.into_iter().filter(|check| check.name.ends_with(" key"));
+        keys.map(|check| format!("{} {} {}", check.name, check.state, check.detail)).collect()
+    })
+}
+
+#[test]
+fn keys_come_from_systemds_credentials_where_it_has_them() {
+    let mut home = Home::new();
+    let (given, keys) = (home.path("credentials"), home.paths().keys());
+    fs::create_dir(&given).unwrap();
+    let credential = |name: &str, bytes: &[u8]| {
+        let path = given.join(name);
+        fs::write(&path, bytes).unwrap();
+        // As systemd's access control list shows.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o440)).unwrap();
+    };
+    credential("darwin-master.key", &[7; 32]);
+    let with = |home: &Home| {
+        let mut command = home.darwind(&[]);
+        command.env("CREDENTIALS_DIRECTORY", &given);
+        command
+    };
+    let command = with(&home);
+    let endpoint = home.spawn(command);
+    let found = keys_found(&home, &endpoint);
+    let master = format!("master key ok from the systemd credential {}", given.display());
+    assert!(found[0].starts_with(&master), "{found:?}");
+    assert!(found[1].starts_with("signing key ok from the file "), "{found:?}");
+    assert!(!keys.join("master.key").exists() && keys.join("signing.key").exists());
+    assert!(!given.join("darwin-signing.key").exists());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let session = v1::SessionRef { session: "mine".to_owned() };
+    runtime.block_on(async {
+        let mut sessions = home.link(&endpoint).await.sessions();
+        let request =
+            v1::CreateSessionRequest { session_id: vec![3; 16].into(), name: "mine".to_owned() };
+        sessions.create(request).await.unwrap();
+        let (session, text) = (session.session.clone(), "sealed".to_owned());
+        sessions.set_context(v1::SetContextRequest { session, text }).await.unwrap();
+    });
+    let end = |home: &mut Home| {
+        home.signal(Signal::TERM);
+        assert_eq!(home.wait().code(), Some(0));
+    };
+    end(&mut home);
+    // Without it, with another or a short one, nothing is made in its place.
+    let refused = |mut command: std::process::Command, part: &str| {
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(part), "{said}");
+    };
+    refused(home.darwind(&[]), "master.key: it is missing");
+    credential("darwin-master.key", &[8; 32]);
+    refused(with(&home), "it is not the master key of this store");
+    credential("darwin-master.key", &[7; 31]);
+    refused(with(&home), "the credential does not hold 32 bytes");
+    assert!(!keys.join("master.key").exists());
+    // And the right one, with a signing key beside it, reads what it sealed.
+    credential("darwin-master.key", &[7; 32]);
+    credential("darwin-signing.key", &[9; 32]);
+    let command = with(&home);
+    let endpoint = home.spawn(command);
+    let found = keys_found(&home, &endpoint);
+    assert!(found.iter().all(|found| found.contains(" the systemd credential ")), "{found:?}");
+    let shown = runtime.block_on(async {
+        home.link(&endpoint).await.sessions().show(session).await.unwrap().into_inner()
+    });
+    assert_eq!(shown.context["text"], "sealed");
+    end(&mut home);
 }
 
 #[test]

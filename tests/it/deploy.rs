@@ -47,6 +47,12 @@ fn systemd_accepts_the_unit() {
     };
     assert_eq!(unit.matches(&format!("={installed} --config ")).count(), 2);
     assert_eq!(verify(&unit), (true, String::new()));
+    // With the keys as credentials, too.
+    let credentials = unit.replace("#LoadCredentialEncrypted=", "LoadCredentialEncrypted=");
+    for key in ["darwin-master.key", "darwin-signing.key"] {
+        assert!(credentials.contains(&format!("\nLoadCredentialEncrypted={key}:")), "{key}");
+    }
+    assert_eq!(verify(&credentials), (true, String::new()));
     // It would tell.
     let (_, said) = verify(&unit.replace("Delegate=", "Delegat="));
     assert!(said.contains("Unknown key"), "{said}");

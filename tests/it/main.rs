@@ -20,3 +20,4 @@ mod full;
 mod problems;
 mod repeats;
 mod services;
+mod sessions;

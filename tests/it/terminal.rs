@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     process::Stdio,
 };
@@ -57,6 +57,19 @@ fn seen(shell: &Shell, env: &[(&str, &str)], line: &str, piped: bool) -> (String
     let screen = String::from_utf8(screen).unwrap();
     assert!(child.wait().unwrap().success(), "{screen}");
     (screen, data)
+}
+
+/// What a person sees who types `answer`, and how the command ends.
+fn asked(shell: &Shell, line: &str, answer: &str) -> (i32, String) {
+    let (mut person, program) = terminal();
+    let mut command = shell.command(line.split_whitespace());
+    command.stdin(program.try_clone().unwrap()).stdout(Stdio::null()).stderr(program);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    person.write_all(format!("{answer}\n").as_bytes()).unwrap();
+    let mut screen = Vec::new();
+    let _ = person.read_to_end(&mut screen);
+    (child.wait().unwrap().code().unwrap(), String::from_utf8(screen).unwrap())
 }
 
 fn colours(text: &str) -> usize {
@@ -143,4 +156,26 @@ fn what_is_quiet_or_binary_is_not_for_a_terminal() {
     assert_eq!(said.status.code(), Some(64));
     let text = String::from_utf8(said.stderr).unwrap();
     assert!(text.contains("a CAR file is binary") && text.contains("-o lineage.car"), "{text}");
+}
+
+#[test]
+fn who_shreds_a_session_types_its_name() {
+    let shell = shell();
+    let session = shell.good("session new packing");
+    shell.good("session close packing");
+    let line = format!("session shred {}", &session[..13]);
+    for wrong in ["", "y", "Packing", &session[..13]] {
+        let (status, screen) = asked(&shell, &line, wrong);
+        assert_eq!(status, 64, "{screen}");
+        for part in ["there is no way back", "type its name", "nothing was destroyed"] {
+            assert!(screen.contains(part), "{part}: {screen}");
+        }
+        assert_eq!(shell.json("session list --all")["sessions"][0]["shredded"], false);
+    }
+    let (status, screen) = asked(&shell, &line, "packing");
+    assert!(status == 0 && screen.contains("its key is destroyed"), "{screen}");
+    assert_eq!(shell.json("session list --all")["sessions"][0]["shredded"], true);
+    // There is nothing left to be asked about.
+    let (status, screen) = asked(&shell, &line, "");
+    assert!(status == 0 && !screen.contains("type its name"), "{screen}");
 }

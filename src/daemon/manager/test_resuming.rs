@@ -29,7 +29,7 @@ async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
     let stores = Stores::open(dir, &PLACES).unwrap();
     let settings = Settings { group: 16, flush: Duration::from_millis(1), queue: 1024 };
     let registry =
-        Registry::open(stores, &dir.join("keys"), settings, Clock::System).await.unwrap();
+        Registry::open(stores, &dir.join("keys"), None, settings, Clock::System).await.unwrap();
     registry.create_session(session(), "mine", "ann").await.unwrap();
     let evaluator = Evaluator::new(EvaluatorConfig {
         python: "python3".into(),

@@ -8,16 +8,25 @@ use crate::{
     provenance::error::Error as FormatError,
 };
 
+/// What a check of sessions and runs found.
+#[derive(Debug, Default)]
+pub struct Columns {
+    /// What is wrong.
+    pub faults: Vec<String>,
+    /// How many sessions can't be opened any more, because their keys were destroyed.
+    pub shredded: u64,
+}
+
 impl Registry {
-    /// What is wrong with sessions and runs. What a destroyed key sealed can't be checked, and
-    /// is no fault.
+    /// Checks sessions and runs. What a destroyed key sealed can't be checked, and is no fault.
     ///
     /// # Errors
     /// If something can't be read at all.
-    pub(super) async fn check_columns(&self) -> Result<Vec<String>, RegistryError> {
-        let mut faults = Vec::new();
+    pub(super) async fn check_columns(&self) -> Result<Columns, RegistryError> {
+        let Columns { mut faults, mut shredded } = Columns::default();
         for id in self.all(Named::Session).await?.into_iter().map(SessionId::from_bytes) {
-            let checked = self.session(id).await.map(|_| ());
+            let checked = self.session(id).await;
+            let checked = checked.map(|session| shredded += u64::from(session.shredded));
             faults.extend(fault("session", &id, checked)?);
         }
         for id in self.all(Named::Run).await?.into_iter().map(RunId::from_bytes) {
@@ -28,7 +37,7 @@ impl Registry {
             let counts = self.check_counts(id).await;
             faults.extend(fault("run", &id, counts)?);
         }
-        Ok(faults)
+        Ok(Columns { faults, shredded })
     }
 
     /// Compares a run's counters with its results, but for a run that goes on meanwhile.

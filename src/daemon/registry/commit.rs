@@ -55,6 +55,18 @@ impl Trouble {
     }
 }
 
+/// Counts what the writer has got done: whoever waits for it can tell that it gets on.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// How much that is so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The topic on which a run's commits are signalled.
 #[must_use]
 pub fn topic(run: RunId) -> String {
@@ -75,6 +87,8 @@ pub struct Committer {
     pub flush: Duration,
     /// Counts the commits that failed.
     pub epoch: Arc<AtomicU64>,
+    /// Tells that it gets on.
+    pub pulse: Pulse,
     /// What is wrong at the moment.
     pub trouble: Trouble,
     /// Set while nobody knows what was stored: nothing more is meanwhile.
@@ -106,12 +120,18 @@ impl Committer {
                     // Whoever asked may have gone; the change is made all the same.
                     drop(reply.send(done));
                 }
+                Ready::Ping(reply) => {
+                    let stands = self.broken.as_ref().map(|broken| broken.error.clone());
+                    drop(reply.send(stands.map_or(Ok(()), Err)));
+                    continue;
+                }
                 Ready::Write(first) => {
                     let group;
                     (group, next) = self.gather(first, &mut ready).await;
                     self.commit(group).await;
                 }
             }
+            self.pulse.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -5,8 +5,9 @@ use std::{io, path::PathBuf, sync::Arc};
 use crate::{
     code::Code,
     daemon::store::error::StoreError,
-    domain::id::{AgentId, SessionId},
+    domain::id::{AgentId, RunId, SessionId},
     provenance::error::Error as FormatError,
+    resilience::deadline::Late,
 };
 
 /// What the registry can't do. Each message is a sentence for the user with the next step in it.
@@ -36,6 +37,11 @@ pub enum RegistryError {
         /// How it was named.
         text: String,
     },
+    /// A name that several sessions have.
+    #[error(
+        "several sessions are called “{0}”; name one by its id, which `darwin session list --all` shows"
+    )]
+    Namesakes(String),
     /// It is stored already, with other content.
     #[error("{what} is stored already, with other content; what is stored stays")]
     Conflict {
@@ -56,8 +62,22 @@ pub enum RegistryError {
     /// The session is closed.
     #[error("session {0} is closed; `darwin session resume {0}` opens it again")]
     SessionClosed(SessionId),
+    /// The session is open, and may not be to be shredded.
+    #[error("session {0} is open; `darwin session close {0}` closes it, then it can be shredded")]
+    SessionOpen(SessionId),
+    /// A run of the session is at work.
+    #[error("run {run} of session {session} is at work; `darwin runs stop {run}` stops it")]
+    AtWork {
+        /// The run.
+        run: RunId,
+        /// Its session.
+        session: SessionId,
+    },
     /// The session's key was destroyed.
-    #[error("the key of session {0} was destroyed, so that nobody can read its contents again")]
+    #[error(
+        "session {0} was shredded: its key is destroyed, so that nobody can read its contents \
+         again; `darwin lineage` still shows and verifies its agents"
+    )]
     Shredded(SessionId),
     /// A key file can't be used.
     #[error("the key file {path}: {why}", path = path.display())]
@@ -69,6 +89,9 @@ pub enum RegistryError {
         /// What kind of fault that is.
         code: Code,
     },
+    /// A part did not answer in time.
+    #[error("{0}; if it does not go on by itself, start the daemon again")]
+    Late(#[from] Late),
     /// Stored journals are not sound.
     #[error("{0}; nothing of it was written, `darwin store verify` checks the rest")]
     Damaged(String),
@@ -85,10 +108,15 @@ impl RegistryError {
             Self::Store(error) => error.code(),
             Self::Format(error) => error.code(),
             Self::NotFound { .. } => Code::NotFound,
-            Self::Ambiguous { .. } | Self::Invalid(_) => Code::InvalidInput,
-            Self::Conflict { .. } | Self::Orphan { .. } | Self::SessionClosed(_) => Code::Conflict,
+            Self::Ambiguous { .. } | Self::Namesakes(_) | Self::Invalid(_) => Code::InvalidInput,
+            Self::Conflict { .. }
+            | Self::Orphan { .. }
+            | Self::SessionClosed(_)
+            | Self::SessionOpen(_)
+            | Self::AtWork { .. } => Code::Conflict,
             Self::Shredded(_) => Code::Denied,
             Self::Key { code, .. } => *code,
+            Self::Late(late) => late.code(),
             Self::Damaged(_) => Code::Corrupt,
             Self::Closed => Code::Unavailable,
         }

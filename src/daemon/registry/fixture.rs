@@ -23,7 +23,7 @@ use crate::{
         genome::{Genome, Kind, Param, Space},
         id::{AgentId, RunId, SessionId, Slot},
         journal::{Evaluated, Judged, Proposed},
-        lifecycle::Verdict,
+        lifecycle::{RunState, Verdict},
     },
 };
 
@@ -41,7 +41,7 @@ pub async fn open(dir: &Path, places: &Places<'_>) -> Result<Registry, RegistryE
 pub async fn open_over(dir: &Path, stores: Stores) -> Result<Registry, RegistryError> {
     let settings = Settings { group: 16, flush: Duration::from_millis(1), queue: 1024 };
     let clock = Clock::Set(Arc::new(AtomicU64::new(1_700_000_000_000)));
-    Registry::open(stores, &dir.join("keys"), settings, clock).await
+    Registry::open(stores, &dir.join("keys"), None, settings, clock).await
 }
 
 pub fn session_id() -> SessionId {
@@ -57,6 +57,13 @@ pub async fn with_run(registry: &Registry) -> RunId {
     registry.create_session(session_id(), "mine", "ann").await.unwrap();
     registry.create_run(new_run(RUN)).await.unwrap();
     run_id(RUN)
+}
+
+/// Brings the run to rest, closes its session and destroys the key.
+pub async fn shred(registry: &Registry) {
+    registry.set_run(run_id(RUN), RunState::Stopped, "", 0, None).await.unwrap();
+    registry.close_session(session_id(), true).await.unwrap();
+    registry.shred_session(session_id(), true).await.unwrap();
 }
 
 pub fn new_run(number: u8) -> NewRun {

@@ -6,7 +6,7 @@ use crate::{
         FRONT, Named, PAGE,
         rows::{AgentRow, Direction, Node},
     },
-    domain::id::{AgentId, RunId, SessionId},
+    domain::id::{AgentId, RunId},
 };
 
 /// One page of agents.
@@ -52,15 +52,7 @@ impl Registry {
         Ok(RunId::from_bytes(self.find(Named::Run, "run", text).await?))
     }
 
-    /// The session whose id is `text` or alone starts with it.
-    ///
-    /// # Errors
-    /// If there is none, or several.
-    pub async fn find_session(&self, text: &str) -> Result<SessionId, RegistryError> {
-        Ok(SessionId::from_bytes(self.find(Named::Session, "session", text).await?))
-    }
-
-    async fn find(
+    pub(super) async fn find(
         &self,
         named: Named,
         what: &'static str,

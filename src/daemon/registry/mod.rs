@@ -29,6 +29,8 @@ mod test_unknown;
 #[cfg(test)]
 mod test_append;
 #[cfg(test)]
+mod test_sessions;
+#[cfg(test)]
 mod test_reading;
 #[cfg(test)]
 mod test_damage;
@@ -59,11 +61,12 @@ use crate::{
     },
     domain::id::{AgentId, RunId, SessionId, Slot},
     provenance::sign::{KeyRing, Signer},
+    resilience::deadline::within,
 };
 
-use commit::{Committer, Trouble};
+use commit::{Committer, Pulse, Trouble};
 use error::RegistryError;
-use keys::{Keys, random};
+use keys::{Keys, Origins, random};
 use model::{Finished, Receipt};
 use prepare::{Job, Preparer, Running, What};
 use vault::{Session, Vault};
@@ -105,9 +108,11 @@ struct Inner {
     vault: Vault,
     signer: Arc<Signer>,
     ring: KeyRing,
+    origins: Origins,
     clock: Clock,
     faults: Vec<Damage>,
     trouble: Trouble,
+    pulse: Pulse,
     room: Arc<Semaphore>,
     weight: Arc<Semaphore>,
     queue: usize,
@@ -129,14 +134,16 @@ const RUNS: usize = 4096;
 
 impl Registry {
     /// Opens the registry over `stores` with the keys in the folder `keys`, which are made if
-    /// the store is new. Bytes that were never acknowledged are cut; whatever else is wrong is
-    /// in [`Registry::faults`].
+    /// the store is new, or with those that systemd hands over in the folder `credentials`.
+    /// Bytes that were never acknowledged are cut; whatever else is wrong is in
+    /// [`Registry::faults`].
     ///
     /// # Errors
     /// If a tier or a key can't be opened, or was made by an incompatible version.
     pub async fn open(
         stores: Stores,
         keys: &Path,
+        credentials: Option<&Path>,
         settings: Settings,
         clock: Clock,
     ) -> Result<Self, RegistryError> {
@@ -149,14 +156,17 @@ impl Registry {
             tracing::error!(%fault, "the store is damaged");
         }
         let fresh = stores.warm.rows().sessions(true, 1).await?.is_empty();
-        let Keys { master, signer, ring } = Keys::open(keys, fresh)?;
+        let Keys { master, signer, ring, origins } = Keys::open(keys, credentials, fresh)?;
+        if !opened.masters.is_empty() && !opened.masters.contains(&master.id().0) {
+            return Err(origins.another_master());
+        }
         let signer = Arc::new(signer);
         let public = signer.public();
         let change = Change::SigningKey(public.id().0, public.0, clock.millis());
         stores.warm.write(vec![change]).await?;
 
         let epoch = Arc::new(AtomicU64::new(0));
-        let trouble = Trouble::default();
+        let (trouble, pulse) = (Trouble::default(), Pulse::default());
         let (input, jobs) = mpsc::channel(STAGES);
         let (prepared, ready) = mpsc::channel(STAGES);
         let runtime = Handle::current();
@@ -179,6 +189,7 @@ impl Registry {
             group: settings.group.max(1),
             flush: settings.flush,
             epoch,
+            pulse: pulse.clone(),
             trouble: trouble.clone(),
             broken: None,
         };
@@ -194,9 +205,11 @@ impl Registry {
             stores,
             signer,
             ring,
+            origins,
             clock,
             faults: found.faults,
             trouble,
+            pulse,
             room: Arc::new(Semaphore::new(settings.queue.max(1))),
             weight: Arc::new(Semaphore::new(MAX_WAITING / UNIT)),
             queue: settings.queue.max(1),
@@ -235,10 +248,43 @@ impl Registry {
         self.inner.trouble.get()
     }
 
+    /// Tells whether the writer and the database answer within `limit`. A writer that has much
+    /// to do answers late, and lives as long as it gets on.
+    ///
+    /// # Errors
+    /// Why they don't: one is late, or the writer stands still until it knows what was stored.
+    pub async fn alive(&self, limit: Duration) -> Result<(), RegistryError> {
+        let writer = async {
+            let before = self.inner.pulse.count();
+            match within(limit, "an answer of the registry's writer", self.ping()).await {
+                Ok(answer) => answer,
+                Err(_) if self.inner.pulse.count() != before => Ok(()),
+                Err(late) => Err(late.into()),
+            }
+        };
+        let database = async {
+            let read = self.inner.stores.warm.rows().session(SessionId::from_bytes([0; 16]));
+            Ok(within(limit, "an answer of the database", read).await?.map(drop)?)
+        };
+        tokio::try_join!(writer, database).map(drop)
+    }
+
+    async fn ping(&self) -> Result<(), RegistryError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Ping(reply)).await?;
+        answer.await.unwrap_or(Err(RegistryError::Closed))
+    }
+
     /// The keys that `verify` trusts here.
     #[must_use]
     pub fn ring(&self) -> &KeyRing {
         &self.inner.ring
+    }
+
+    /// Where the secret keys come from.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.inner.origins
     }
 
     /// The tiers beneath.

@@ -82,6 +82,8 @@ pub enum Job {
     },
     /// To make another change, after all that was asked for before.
     Change(Change, Reply<()>),
+    /// To answer, after all that was asked for before.
+    Ping(Reply<()>),
 }
 
 /// What is to be stored.
@@ -98,6 +100,8 @@ pub enum Ready {
     Write(Prepared),
     /// Another change, and the epoch in which it was asked for.
     Change(Change, u64, Reply<()>),
+    /// To answer.
+    Ping(Reply<()>),
 }
 
 /// Entries that are sealed and signed.
@@ -221,6 +225,7 @@ impl Preparer {
             }
             let next = match job {
                 Job::Change(change, reply) => Ready::Change(change, epoch, reply),
+                Job::Ping(reply) => Ready::Ping(reply),
                 Job::Write { what, session, room, reply } => match self.write(what, &session) {
                     Ok((run, work)) => {
                         let bytes = work.blocks.iter().map(|block| block.bytes.len()).sum();

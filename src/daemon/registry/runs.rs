@@ -99,7 +99,8 @@ impl Registry {
     /// where they are given. Done after everything that was handed in before.
     ///
     /// # Errors
-    /// If there is no such run, or it can't be stored.
+    /// If there is no such run, it can't be stored, or it shall run and its session's key was
+    /// destroyed.
     pub async fn set_run(
         &self,
         id: RunId,
@@ -108,7 +109,15 @@ impl Registry {
         elapsed_ms: u64,
         stop: Option<StopOverride>,
     ) -> Result<(), RegistryError> {
-        self.need_run(id).await?;
+        let row = self.need_run(id).await?;
+        let _making = if state == RunState::Running {
+            // Its session may be about to be shredded, or was.
+            let making = self.inner.making.lock().await;
+            self.inner.vault.session(row.session).await?;
+            Some(making)
+        } else {
+            None
+        };
         self.change(Change::SetRun(id, state, reason.to_owned(), elapsed_ms, stop)).await?;
         self.inner.stores.hot.signal(&super::commit::topic(id));
         Ok(())

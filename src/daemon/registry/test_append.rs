@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::{
     Registry,
     fixture::{
-        IN_MEMORY, ON_DISK, family, id, measured, open, run_id, session_id, store, with_run,
+        IN_MEMORY, ON_DISK, family, id, measured, open, run_id, session_id, shred, store, with_run,
     },
     journal::{Filter, JournalEntry, JournalPage, Of},
 };
@@ -218,7 +218,7 @@ async fn nothing_is_appended_to_what_is_not_there_or_cannot_be_sealed() {
     assert_eq!(refused.code(), Code::InvalidInput, "{refused}");
     registry.append(id((0, 0)), vec![measured(2, 0.5)]).await.unwrap();
     assert_eq!(seeds(&registry, id((0, 0))).await.len(), 2);
-    registry.shred_session(session_id()).await.unwrap();
+    shred(&registry).await;
     let refused = registry.append(id((0, 0)), vec![measured(3, 0.5)]).await.unwrap_err();
     assert_eq!(refused.code(), Code::Denied);
     // The chain still holds without its key.

@@ -204,7 +204,7 @@ async fn journals_signed_by_a_stranger_are_refused() {
     fs::remove_file(dir.path().join("keys/signing.key")).unwrap();
     fs::remove_file(dir.path().join("keys/trusted.keys")).unwrap();
     let other = dir.path().join("other");
-    drop(super::keys::Keys::open(&other, true).unwrap());
+    drop(super::keys::Keys::open(&other, None, true).unwrap());
     for name in ["signing.key", "trusted.keys"] {
         fs::rename(other.join(name), dir.path().join("keys").join(name)).unwrap();
     }

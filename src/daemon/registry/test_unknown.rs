@@ -42,6 +42,7 @@ struct Plan {
     before: AtomicUsize,
     after: AtomicUsize,
     settle: AtomicUsize,
+    full: AtomicUsize,
     panic: AtomicUsize,
 }
 
@@ -71,6 +72,10 @@ impl WarmBackend for Flaky {
         if settles && take(&self.plan.settle) || agents && take(&self.plan.before) {
             return Err(StoreError::Cancelled);
         }
+        if agents && take(&self.plan.full) {
+            let source = Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull));
+            return Err(StoreError::Full { doing: "storing rows".to_owned(), source });
+        }
         self.real.rows().write(changes).await?;
         if agents && take(&self.plan.after) { Err(StoreError::Cancelled) } else { Ok(()) }
     }
@@ -79,6 +84,14 @@ impl WarmBackend for Flaky {
     }
     async fn sessions(&self, closed_too: bool, limit: usize) -> Answer<Vec<SessionRow>> {
         self.real.rows().sessions(closed_too, limit).await
+    }
+    async fn sessions_named(
+        &self,
+        user: Option<&str>,
+        name: &str,
+        limit: usize,
+    ) -> Answer<Vec<SessionRow>> {
+        self.real.rows().sessions_named(user, name, limit).await
     }
     async fn session_key(&self, id: SessionId) -> Answer<Option<Bytes>> {
         self.real.rows().session_key(id).await
@@ -206,6 +219,19 @@ async fn what_was_not_stored_is_refused_and_can_be_stored_again() {
 }
 
 #[tokio::test]
+async fn on_a_full_disk_the_writer_lives_for_it_goes_on_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, plan) = flaky(dir.path()).await;
+    let batch = family(2, 4).pop().unwrap();
+    plan.full.store(1, Ordering::SeqCst);
+    assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Exhausted));
+    assert!(registry.trouble().is_some());
+    registry.alive(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(submit(&registry, batch).await, Ok(()));
+    ends_sound(dir.path(), registry, (8, 8)).await;
+}
+
+#[tokio::test]
 async fn a_writer_that_dies_is_noticed_and_nobody_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let (registry, plan) = flaky(dir.path()).await;
@@ -231,6 +257,8 @@ async fn the_writer_stands_still_until_it_can_tell_and_goes_on_by_itself() {
         fails.store(1, Ordering::SeqCst);
         assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Unavailable));
         assert!(registry.trouble().is_some());
+        let dead = registry.alive(Duration::from_secs(60)).await.unwrap_err();
+        assert!(dead.to_string().contains("stands still"), "{dead}");
         // Meanwhile nothing is stored, and nobody waits.
         assert_eq!(submit(&registry, batch.clone()).await, Err(Code::Unavailable));
         let begun = Instant::now();
@@ -239,6 +267,7 @@ async fn the_writer_stands_still_until_it_can_tell_and_goes_on_by_itself() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(plan.settle.load(Ordering::SeqCst), 0);
+        registry.alive(Duration::from_secs(60)).await.unwrap();
         // The same again: it is stored once, whether it was before or not.
         assert_eq!(registry.agent(id((1, 0))).await.is_ok(), made);
         assert_eq!(submit(&registry, batch).await, Ok(()));

@@ -153,19 +153,19 @@ async fn a_user_has_one_default_session_however_many_others_there_are() {
     let registry = open(dir.path(), &IN_MEMORY).await.unwrap();
     let (one, two) = tokio::join!(registry.default_session("ada"), registry.default_session("ada"));
     let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!(one.id, two.id, "two calls at once made two");
-    let now = one.used_ms + 1;
+    assert_eq!(one, two, "two calls at once made two");
+    let now = registry.session(one).await.unwrap().used_ms + 1;
     for n in 0..=PAGE as u64 {
         let name = if n % 2 == 0 { "other" } else { "default" };
         registry.create_session(SessionId::new(now, u80(n)), name, "bob").await.unwrap();
     }
     let newest = registry.sessions(false, PAGE).await.unwrap();
     assert!(newest.len() == PAGE && newest.iter().all(|session| session.user == "bob"));
-    assert_eq!(registry.default_session("ada").await.unwrap().id, one.id);
+    assert_eq!(registry.default_session("ada").await.unwrap(), one);
     // A closed one is none.
-    registry.close_session(one.id, true).await.unwrap();
+    registry.close_session(one, true).await.unwrap();
     let next = registry.default_session("ada").await.unwrap();
-    assert!(next.id != one.id && next.user == "ada");
+    assert!(next != one && registry.session(next).await.unwrap().user == "ada");
 }
 
 #[tokio::test]

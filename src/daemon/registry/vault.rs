@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -21,7 +21,14 @@ const OPEN: usize = 256;
 pub struct Vault {
     warm: Warm,
     master: MasterKey,
-    open: Mutex<HashMap<SessionId, Arc<Session>>>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    sessions: HashMap<SessionId, Arc<Session>>,
+    /// How many keys were destroyed: what was read before the last one was may be one of them.
+    destroyed: u64,
 }
 
 /// A session whose key is at hand.
@@ -54,10 +61,13 @@ impl Vault {
     /// # Errors
     /// If there is no such session, or its key is gone or wrapped by another master key.
     pub async fn session(&self, id: SessionId) -> Result<Arc<Session>, RegistryError> {
-        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = open().get(&id) {
-            return Ok(Arc::clone(known));
-        }
+        let destroyed = {
+            let open = self.open();
+            if let Some(known) = open.sessions.get(&id) {
+                return Ok(Arc::clone(known));
+            }
+            open.destroyed
+        };
         let rows = self.warm.rows();
         let row = rows.session(id).await?;
         let row =
@@ -66,17 +76,25 @@ impl Vault {
         let key = self.master.unwrap(&wrapped, id)?;
         let sealer = Arc::new(Sealer::new(id, &key));
         let session = Arc::new(Session { node: row.node, sealer });
-        let mut open = open();
-        if open.len() >= OPEN {
-            open.clear();
+        let mut open = self.open();
+        if open.destroyed == destroyed {
+            if open.sessions.len() >= OPEN {
+                open.sessions.clear();
+            }
+            open.sessions.insert(id, Arc::clone(&session));
         }
-        open.insert(id, Arc::clone(&session));
         Ok(session)
     }
 
-    /// Forgets an unwrapped key.
+    /// Forgets an unwrapped key, which was destroyed.
     pub fn forget(&self, id: SessionId) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let mut open = self.open();
+        open.destroyed += 1;
+        open.sessions.remove(&id);
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Verified {
     pub blocks: u64,
     /// Whether all sealed contents were opened and checked.
     pub contents: bool,
+    /// Sessions whose contents nobody can check, because their keys were destroyed.
+    pub shredded: u64,
     /// What is wrong, the first first; at most 100.
     pub faults: Vec<String>,
 }
@@ -80,7 +82,8 @@ impl Registry {
                 let mut keys = Keys::new(&registry);
                 let mut sealers = |session| keys.get(session);
                 let checked = verify(reader, &ring, &mut sealers, &[id], &mut |_| ());
-                let mut found = Verified { contents: true, ..Verified::default() };
+                let shredded = keys.destroyed;
+                let mut found = Verified { contents: true, shredded, ..Verified::default() };
                 match checked {
                     Ok(report) => {
                         found.agents = report.agents;
@@ -131,7 +134,10 @@ impl Registry {
             }
         }
         found.damages(stores.warm.rows().check().await?);
-        self.check_columns().await?.into_iter().for_each(|fault| found.fault(fault));
+        let columns = self.check_columns().await?;
+        found.shredded = columns.shredded;
+        found.contents = columns.shredded == 0;
+        columns.faults.into_iter().for_each(|fault| found.fault(fault));
         let (mut after, mut more): (Node, _) = (0, true);
         // Two pages at once, whose findings are taken in order.
         let mut checks = VecDeque::new();
@@ -198,18 +204,22 @@ impl Registry {
 pub(super) struct Keys<'a> {
     registry: &'a Registry,
     known: HashMap<SessionId, Option<Arc<Sealer>>>,
+    /// How many of them were destroyed.
+    destroyed: u64,
 }
 
 impl<'a> Keys<'a> {
     pub fn new(registry: &'a Registry) -> Self {
-        Self { registry, known: HashMap::new() }
+        Self { registry, known: HashMap::new(), destroyed: 0 }
     }
 
     /// What opens a session's contents; to be asked on a thread that may block.
     pub fn get(&mut self, session: SessionId) -> Option<Arc<Sealer>> {
+        let destroyed = &mut self.destroyed;
         let found = || {
             let session = self.registry.inner.vault.session(session);
             let session = tokio::runtime::Handle::current().block_on(session);
+            *destroyed += u64::from(matches!(session, Err(RegistryError::Shredded(_))));
             session.ok().map(|session| Arc::clone(&session.sealer))
         };
         self.known.entry(session).or_insert_with(found).clone()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
+    daemon::registry::error::RegistryError,
     provenance::manifest::genome_digest,
     wire::{
         convert,
@@ -23,12 +24,18 @@ impl Agents for Service {
         let registry = &self.0.registry;
         let id = registry.find_agent(&request.into_inner().agent).await.map_err(refuse)?;
         let row = registry.agent(id).await.map_err(refuse)?;
-        let (genome, space) = registry.genome(id).await.map_err(refuse)?;
-        let digest = genome_digest(&genome, &space)
-            .map_err(|error| Fault::new(error.code(), error.to_string()))?;
         let mut agents = self.0.agents(&[row]).await?;
         let mut agent = agents.pop().unwrap_or_default();
-        agent.genome = digest.to_string();
+        match registry.genome(id).await {
+            Ok((genome, space)) => {
+                let digest = genome_digest(&genome, &space)
+                    .map_err(|error| Fault::new(error.code(), error.to_string()))?;
+                agent.genome = digest.to_string();
+            }
+            // What is known without it is shown.
+            Err(RegistryError::Shredded(_)) => agent.shredded = true,
+            Err(error) => return Err(refuse(error)),
+        }
         Ok(Response::new(agent))
     }
 

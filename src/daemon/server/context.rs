@@ -59,7 +59,7 @@ impl Context {
     pub async fn session(&self, user: &str, id: &[u8]) -> Result<SessionId, Fault> {
         let id = match convert::optional_id("session_id", id)? {
             Some(id) => id,
-            None => self.registry.default_session(user).await?.id,
+            None => self.registry.default_session(user).await?,
         };
         self.registry.touch_session(id).await?;
         Ok(id)
@@ -117,6 +117,7 @@ fn agent(row: &AgentRow, score: Option<f64>) -> v1::Agent {
         head: row.head.to_string(),
         genome: String::new(),
         delta: row.delta,
+        shredded: false,
     }
 }
 

@@ -38,6 +38,8 @@ pub async fn checks(
         check("python", "missing", python_found(python).await),
         check("space", "warning", space(home)),
         check("store", "missing", store(registry)),
+        check("master key", "missing", Ok(format!("from {}", registry.origins().master))),
+        check("signing key", "missing", Ok(format!("from {}", registry.origins().signing))),
     ];
     checks.extend(evaluator.layers().await.into_iter().map(layer));
     checks

@@ -92,6 +92,7 @@ fn message(entry: &Entry) -> JournalEntry {
         cid: entry.entry.cid.to_string(),
         signer: header.signer.to_string(),
         events: events.map(|event| convert::event(event, &genome)).collect(),
+        shredded: entry.events.is_none(),
     }
 }
 

@@ -95,5 +95,6 @@ pub fn verified(found: Verified) -> VerifyResponse {
         blocks: found.blocks,
         fault: found.faults.into_iter().next().unwrap_or_default(),
         contents: found.contents,
+        shredded: found.shredded,
     }
 }

@@ -7,7 +7,8 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     daemon::{
-        manager::{Start, view::RunView},
+        manager::{Start, error::ManagerError, view::RunView},
+        registry::error::RegistryError,
         store::warm::rows::StopOverride,
     },
     wire::{
@@ -54,10 +55,11 @@ impl Runs for Service {
         &self,
         request: Request<ListRunsRequest>,
     ) -> Result<Response<ListRunsResponse>, Status> {
+        let user = peer(&request)?.user;
         let request = request.into_inner();
         let session = match request.session.as_str() {
             "" => None,
-            name => Some(self.0.registry.find_session(name).await.map_err(refuse)?),
+            name => Some(self.0.registry.find_session(&user, name).await.map_err(refuse)?),
         };
         let limit = limits::page(request.limit) as usize;
         let runs = self.0.manager.list(session, limit).await.map_err(refuse)?;
@@ -123,18 +125,24 @@ pub fn run(view: &RunView) -> v1::Run {
         spec_toml: String::new(),
         waiting: view.waiting.clone().unwrap_or_default(),
         maximize: row.maximize(),
+        shredded: false,
     }
 }
 
 impl Service {
     /// The message of a run, with its specification.
     async fn whole(&self, view: &RunView) -> v1::Run {
-        let spec = self.0.manager.spec(view.row.id).await;
-        if let Err(error) = &spec {
-            // Its counts and scores are of use without it.
-            tracing::warn!(run = %view.row.id, %error, "its specification can't be read");
+        // Its counts and scores are of use without it.
+        match self.0.manager.spec(view.row.id).await {
+            Ok(spec_toml) => v1::Run { spec_toml, ..run(view) },
+            Err(ManagerError::Registry(RegistryError::Shredded(_))) => {
+                v1::Run { shredded: true, ..run(view) }
+            }
+            Err(error) => {
+                tracing::warn!(run = %view.row.id, %error, "its specification can't be read");
+                run(view)
+            }
         }
-        v1::Run { spec_toml: spec.unwrap_or_default(), ..run(view) }
     }
 }
 

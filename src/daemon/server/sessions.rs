@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    domain::id::SessionId,
+    daemon::registry::error::RegistryError,
+    domain::{id::SessionId, session::Session},
     wire::{
         convert,
         fault::Fault,
         limits::{DEFAULT_PAGE, MAX_PAGE},
         v1::{
             self, CreateSessionRequest, ListSessionsRequest, ListSessionsResponse, SessionRef,
-            sessions_server::Sessions,
+            SetContextRequest, ShredRequest, sessions_server::Sessions,
         },
     },
 };
@@ -49,27 +50,71 @@ impl Sessions for Service {
         Ok(Response::new(ListSessionsResponse { sessions }))
     }
 
+    async fn show(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
+        let user = peer(&request)?.user;
+        let registry = &self.0.registry;
+        let id = registry.find_session(&user, &request.into_inner().session).await;
+        let session = registry.session(id.map_err(refuse)?).await.map_err(refuse)?;
+        Ok(Response::new(self.with_runs(&session).await?))
+    }
+
     async fn resume(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
+        let user = peer(&request)?.user;
         let name = request.into_inner().session;
-        let context = self.0.clone();
+        let registry = self.0.registry.clone();
         let resumed = to_the_end(async move {
-            let id = context.registry.find_session(&name).await?;
-            let session = context.registry.close_session(id, false).await?;
-            let runs = context.manager.list(Some(id), DEFAULT_PAGE as usize).await?;
-            Ok::<_, Fault>((session, runs))
+            let id = registry.find_session(&user, &name).await?;
+            registry.close_session(id, false).await
         });
-        let (session, runs) = resumed.await?;
-        let runs = runs.iter().map(run).collect();
-        Ok(Response::new(v1::Session { runs, ..convert::session(&session) }))
+        Ok(Response::new(self.with_runs(&resumed.await?).await?))
     }
 
     async fn close(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
+        let user = peer(&request)?.user;
         let name = request.into_inner().session;
         let registry = self.0.registry.clone();
         let closed = to_the_end(async move {
-            let id = registry.find_session(&name).await?;
+            let id = registry.find_session(&user, &name).await?;
             registry.close_session(id, true).await
         });
         Ok(Response::new(convert::session(&closed.await?)))
+    }
+
+    async fn set_context(
+        &self,
+        request: Request<SetContextRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let user = peer(&request)?.user;
+        let SetContextRequest { session, text } = request.into_inner();
+        let registry = self.0.registry.clone();
+        let set = to_the_end(async move {
+            let id = registry.find_session(&user, &session).await?;
+            registry.set_context(id, &text).await
+        });
+        Ok(Response::new(convert::session(&set.await?)))
+    }
+
+    async fn shred(&self, request: Request<ShredRequest>) -> Result<Response<v1::Session>, Status> {
+        let user = peer(&request)?.user;
+        let ShredRequest { session, confirmed } = request.into_inner();
+        let registry = self.0.registry.clone();
+        let shredded = to_the_end(async move {
+            let id = registry.find_session(&user, &session).await?;
+            let shredded = registry.shred_session(id, confirmed).await?;
+            if confirmed {
+                tracing::info!(session = %id, %user, "its key was destroyed");
+            }
+            Ok::<_, RegistryError>(shredded)
+        });
+        Ok(Response::new(convert::session(&shredded.await?)))
+    }
+}
+
+impl Service {
+    /// The message of a session, with its runs.
+    async fn with_runs(&self, session: &Session) -> Result<v1::Session, Fault> {
+        let runs = self.0.manager.list(Some(session.id), DEFAULT_PAGE as usize).await?;
+        let runs = runs.iter().map(run).collect();
+        Ok(v1::Session { runs, ..convert::session(session) })
     }
 }

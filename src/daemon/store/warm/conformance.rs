@@ -362,11 +362,20 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         .await
         .unwrap();
         let list = rows.sessions(true, 10).await.unwrap();
+        assert!(list.iter().all(|row| row.context.is_empty()), "{list:?}");
         let list: Vec<_> = list.iter().map(|row| (row.id, row.closed, row.used_ms)).collect();
         assert_eq!(list, [(session(), false, 30), (other, true, 20)]);
         assert_eq!(rows.sessions(false, 10).await.unwrap().len(), 1);
         assert_eq!(rows.sessions(true, 1).await.unwrap().len(), 1);
         assert_eq!(rows.session(other).await.unwrap().unwrap().context, "new");
+        for _ in 0..2 {
+            warm.write(vec![Change::Shred(other)]).await.unwrap();
+        }
+        assert_eq!(rows.session_key(other).await.unwrap(), None);
+        assert!(rows.session_key(session()).await.unwrap().is_some());
+        let list = rows.sessions(true, 10).await.unwrap();
+        assert_eq!(list.iter().map(|row| row.shredded).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(rows.open(STORE, 2).await.unwrap().masters, [[4; 16]]);
 
         let stop = StopOverride { evaluations: Some(u64::MAX), ..StopOverride::default() };
         let set = Change::SetRun(run(), RunState::Stopped, "by hand".to_owned(), 9, Some(stop));
@@ -405,6 +414,37 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         assert_eq!(rows.result([7; 32]).await.unwrap(), Some(id(3)));
         assert_eq!(rows.result([6; 32]).await.unwrap(), None);
         assert_eq!(rows.check().await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_name_the_open_ones_first() {
+    each(async |warm| {
+        let id = |n| SessionId::new(100 + n, [1; 10]);
+        let named = |n, name: &str, user: &str| match new_session(id(n), n) {
+            Change::NewSession(new) => {
+                let (name, user) = (name.to_owned(), user.to_owned());
+                Change::NewSession(NewSession { name, user, ..new })
+            }
+            other => other,
+        };
+        // Used later than the one that is sought, and more than a list has.
+        let others = (0..=PAGE as u64).map(|n| new_session(SessionId::new(n, [9; 10]), 1000 + n));
+        let mut changes: Vec<_> = others.collect();
+        changes.extend([named(1, "a", "ann"), named(2, "a", "bob"), named(3, "a", "ann")]);
+        changes.extend([named(4, "b", "ann"), named(5, "A", "ann"), Change::Close(id(3), true, 0)]);
+        warm.write(changes).await.unwrap();
+        let found = async |user, name, limit| {
+            let rows = warm.rows().sessions_named(user, name, limit).await.unwrap();
+            rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(found(None, "a", 9).await, [id(2), id(1), id(3)]);
+        assert_eq!(found(Some("ann"), "a", 9).await, [id(1), id(3)]);
+        assert_eq!(found(Some("ann"), "a", 1).await, [id(1)]);
+        assert_eq!(found(Some("bob"), "b", 9).await, []);
+        assert_eq!(found(None, "", 9).await, []);
+        assert_eq!(found(None, "mine", usize::MAX).await.len(), PAGE);
     })
     .await;
 }

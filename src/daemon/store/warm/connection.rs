@@ -14,11 +14,14 @@ use crate::daemon::store::error::StoreError;
 const APPLICATION: i64 = 0x4441_5257;
 /// How long a connection waits for another's lock.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long the log's cut waits for those who read; what is read for a listing takes less.
+const READERS: Duration = Duration::from_secs(2);
 
 /// The steps from an empty database to the present schema; the version is the place, from 1.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("0001_initial", include_str!("../../../../migrations/sqlite/0001_initial.sql")),
     ("0002_results", include_str!("../../../../migrations/sqlite/0002_results.sql")),
+    ("0003_session_names", include_str!("../../../../migrations/sqlite/0003_session_names.sql")),
 ];
 
 /// The schema version that this program reads and writes.
@@ -57,7 +60,23 @@ pub fn writer(path: &Path) -> Result<Connection, StoreError> {
         )
         .map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // If the last daemon was killed while it destroyed a key, this takes it out of the log. On a
+    // full disk it can't; the next start will.
+    let _ = empty_log(&connection);
     Ok(connection)
+}
+
+/// Moves the log into the database and cuts it to nothing, so that no older row is left in it.
+/// Says whether it could: a reader that is slow hinders it.
+///
+/// # Errors
+/// If the database refuses.
+pub fn empty_log(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection.busy_timeout(READERS)?;
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let emptied = connection.query_row(sql, [], |row| Ok(row.get::<_, i64>(0)? == 0));
+    connection.busy_timeout(BUSY)?;
+    emptied
 }
 
 /// Opens the database at `path` for reading only.

@@ -61,6 +61,7 @@ struct Tables {
 struct Session {
     row: SessionRow,
     key: Option<Bytes>,
+    master: [u8; 16],
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +80,11 @@ struct Draft<'a> {
     agents: BTreeMap<Node, AgentRow>,
     blobs: Vec<BlobRow>,
     results: Vec<NewResult>,
+}
+
+/// A session as it is listed.
+fn listed(row: &SessionRow) -> SessionRow {
+    SessionRow { context: Bytes::new(), ..row.clone() }
 }
 
 fn missing(what: &str) -> StoreError {
@@ -132,7 +138,9 @@ impl Draft<'_> {
             }
             Change::Context(id, sealed) => self.session(id)?.row.context = sealed,
             Change::Shred(id) => {
-                self.session(id)?.key.take().ok_or_else(|| missing("key"))?;
+                let session = self.session(id)?;
+                session.key = None;
+                session.row.shredded = true;
             }
             Change::NewRun(new) => return self.new_run(*new),
             Change::SetRun(id, state, reason, elapsed_ms, stop) => {
@@ -170,9 +178,10 @@ impl Draft<'_> {
 
     fn new_session(&mut self, new: NewSession) -> Result<(), StoreError> {
         let node = self.tables.sessions.len() as i64 + 1;
-        let NewSession { id, name, user, created_ms: used_ms, context, wrapped, .. } = new;
-        let row = SessionRow { node, id, name, user, closed: false, used_ms, context };
-        let session = Session { row, key: Some(wrapped) };
+        let NewSession { id, name, user, created_ms: used_ms, context, wrapped, master } = new;
+        let (closed, shredded) = (false, false);
+        let row = SessionRow { node, id, name, user, closed, used_ms, shredded, context };
+        let session = Session { row, key: Some(wrapped), master };
         match self.tables.sessions.insert(id, session) {
             None => Ok(()),
             Some(_) => Err(taken("a session")),
@@ -300,7 +309,9 @@ impl WarmBackend for MemoryWarm {
             |(segment, length): (&u32, &u64)| Extent { segment: *segment, length: *length };
         let extents = state.tables.extents.iter().map(extent).collect();
         let last = state.agents.keys().next_back().copied().unwrap_or(0);
-        Ok(Opened { store, extents, last })
+        let sessions = state.tables.sessions.values().filter(|session| session.key.is_some());
+        let masters: BTreeSet<_> = sessions.map(|session| session.master).collect();
+        Ok(Opened { store, extents, last, masters: masters.into_iter().collect() })
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
@@ -318,8 +329,24 @@ impl WarmBackend for MemoryWarm {
     ) -> Result<Vec<SessionRow>, StoreError> {
         let state = self.state();
         let rows = state.tables.sessions.values().map(|session| &session.row);
-        let mut rows: Vec<_> = rows.filter(|row| closed_too || !row.closed).cloned().collect();
+        let wanted = |row: &&SessionRow| closed_too || !row.closed;
+        let mut rows: Vec<_> = rows.filter(wanted).map(listed).collect();
         rows.sort_by_key(|row| Reverse((row.used_ms, row.node)));
+        rows.truncate(limit.min(PAGE));
+        Ok(rows)
+    }
+
+    async fn sessions_named(
+        &self,
+        user: Option<&str>,
+        name: &str,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let state = self.state();
+        let rows = state.tables.sessions.values().map(|session| &session.row);
+        let wanted = |row: &&SessionRow| row.name == name && user.is_none_or(|it| it == row.user);
+        let mut rows: Vec<_> = rows.filter(wanted).map(listed).collect();
+        rows.sort_by_key(|row| (row.closed, Reverse((row.used_ms, row.node))));
         rows.truncate(limit.min(PAGE));
         Ok(rows)
     }

@@ -71,9 +71,18 @@ pub trait WarmBackend: Send + Sync {
     /// A session.
     async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
 
-    /// At most `limit` sessions, the last used first.
+    /// At most `limit` sessions, the last used first, without contexts.
     async fn sessions(&self, closed_too: bool, limit: usize)
     -> Result<Vec<SessionRow>, StoreError>;
+
+    /// At most `limit` sessions that are called exactly so, of that user or of all, without
+    /// contexts: the open ones first, of these the last used.
+    async fn sessions_named(
+        &self,
+        user: Option<&str>,
+        name: &str,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, StoreError>;
 
     /// The wrapped key of a session, unless it was shredded.
     async fn session_key(&self, id: SessionId) -> Result<Option<Bytes>, StoreError>;

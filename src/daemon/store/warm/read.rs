@@ -48,7 +48,10 @@ fn blob(row: &Row<'_>, column: usize) -> Answer<Bytes> {
     Ok(Bytes::from(row.get::<_, Vec<u8>>(column)?))
 }
 
-const SESSION: &str = "SELECT node, id, name, user, closed, used_ms, context FROM session";
+/// A session without its context.
+const SESSION: &str = "SELECT node, id, name, user, closed, used_ms,
+        NOT EXISTS (SELECT 1 FROM session_key k WHERE k.session = node), x''
+    FROM session";
 
 fn session_row(row: &Row<'_>) -> Answer<SessionRow> {
     Ok(SessionRow {
@@ -58,12 +61,14 @@ fn session_row(row: &Row<'_>) -> Answer<SessionRow> {
         user: row.get(3)?,
         closed: row.get(4)?,
         used_ms: number(row, 5)?,
-        context: blob(row, 6)?,
+        shredded: row.get(6)?,
+        context: blob(row, 7)?,
     })
 }
 
 pub fn session(open: &Connection, id: SessionId) -> Answer<Option<SessionRow>> {
-    open.prepare_cached(&format!("{SESSION} WHERE id = ?1"))?
+    let whole = SESSION.replace("x''", "context");
+    open.prepare_cached(&format!("{whole} WHERE id = ?1"))?
         .query_row([id.as_bytes()], session_row)
         .optional()
 }
@@ -71,6 +76,19 @@ pub fn session(open: &Connection, id: SessionId) -> Answer<Option<SessionRow>> {
 pub fn sessions(open: &Connection, closed_too: bool, limit: usize) -> Answer<Vec<SessionRow>> {
     let sql = format!("{SESSION} WHERE ?1 OR NOT closed ORDER BY used_ms DESC, node DESC LIMIT ?2");
     open.prepare_cached(&sql)?.query_map((closed_too, rows(limit)), session_row)?.collect()
+}
+
+pub fn sessions_named(
+    open: &Connection,
+    user: Option<&str>,
+    name: &str,
+    limit: usize,
+) -> Answer<Vec<SessionRow>> {
+    let of = if user.is_some() { "user = ?2" } else { "?2 IS NULL" };
+    let sql = format!(
+        "{SESSION} WHERE name = ?1 AND {of} ORDER BY closed, used_ms DESC, node DESC LIMIT ?3"
+    );
+    open.prepare_cached(&sql)?.query_map((name, user, rows(limit)), session_row)?.collect()
 }
 
 pub fn session_key(open: &Connection, id: SessionId) -> Answer<Option<Bytes>> {
@@ -270,6 +288,12 @@ pub fn blob_cids(open: &Connection, mac: [u8; 32]) -> Answer<Option<Vec<Cid>>> {
 pub fn extents(open: &Connection) -> Answer<Vec<Extent>> {
     open.prepare_cached("SELECT number, length FROM segment ORDER BY number")?
         .query_map([], |row| Ok(Extent { segment: row.get(0)?, length: number(row, 1)? }))?
+        .collect()
+}
+
+pub fn masters(open: &Connection) -> Answer<Vec<[u8; 16]>> {
+    open.prepare_cached("SELECT DISTINCT master FROM session_key ORDER BY master")?
+        .query_map([], |row| row.get(0))?
         .collect()
 }
 

@@ -29,7 +29,9 @@ pub struct SessionRow {
     pub closed: bool,
     /// When it was last used, in milliseconds since the Unix epoch.
     pub used_ms: u64,
-    /// Its context, sealed.
+    /// Whether its key was destroyed.
+    pub shredded: bool,
+    /// Its context, sealed; empty in a list: there are many of them, and each may be large.
     pub context: Bytes,
 }
 
@@ -257,7 +259,7 @@ pub enum Change {
     Close(SessionId, bool, u64),
     /// Replaces a session's context, sealed.
     Context(SessionId, Bytes),
-    /// Destroys a session's key: nothing sealed with it can be read again.
+    /// Destroys a session's key, if it is there still: nothing sealed with it can be read again.
     Shred(SessionId),
     /// Inserts a run.
     NewRun(Box<NewRunRow>),
@@ -324,6 +326,8 @@ pub struct Opened {
     pub extents: Vec<Extent>,
     /// The highest number of an agent.
     pub last: Node,
+    /// The master keys that wrapped the keys of sessions, by their ids, rising.
+    pub masters: Vec<[u8; 16]>,
 }
 
 /// Which way to walk the tree of life.

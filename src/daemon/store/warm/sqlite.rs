@@ -121,6 +121,7 @@ impl WarmBackend for SqliteWarm {
                 store: connection::store_id(open, store)?,
                 extents: read::extents(open).map_err(sql)?,
                 last: read::last_node(open).map_err(sql)?,
+                masters: read::masters(open).map_err(sql)?,
             })
         })
         .await
@@ -131,10 +132,14 @@ impl WarmBackend for SqliteWarm {
             write::apply(&mut writer.connection, &mut writer.operators, &changes)?;
             // A key that was destroyed must not survive in the log either.
             if changes.iter().any(|change| matches!(change, Change::Shred(_))) {
-                writer
-                    .connection
-                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                let emptied = connection::empty_log(&writer.connection)
                     .map_err(|error| StoreError::sql("destroying a key", error))?;
+                if !emptied {
+                    let what = "the key is destroyed, but while others read (a check of the \
+                                store, say) a copy of it stays in the database's log: shred the \
+                                session once more when they are done";
+                    return Err(StoreError::Exhausted { what: what.to_owned() });
+                }
             }
             Ok(())
         })
@@ -152,6 +157,20 @@ impl WarmBackend for SqliteWarm {
     ) -> Result<Vec<SessionRow>, StoreError> {
         let limit = limit.min(PAGE);
         self.answer("listing sessions", move |open| read::sessions(open, closed_too, limit)).await
+    }
+
+    async fn sessions_named(
+        &self,
+        user: Option<&str>,
+        name: &str,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let (user, name) = (user.map(str::to_owned), name.to_owned());
+        let limit = limit.min(PAGE);
+        self.answer("looking for sessions", move |open| {
+            read::sessions_named(open, user.as_deref(), &name, limit)
+        })
+        .await
     }
 
     async fn session_key(&self, id: SessionId) -> Result<Option<Bytes>, StoreError> {

@@ -1,8 +1,10 @@
 //! The database as a file: versions, strangers, damage, and a key that is destroyed.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use bytes::Bytes;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rusqlite::Connection;
 
 use super::{
@@ -40,15 +42,33 @@ async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
 /// A step that was ever applied somewhere can't change: what comes next is a new step.
 #[test]
 fn no_step_of_the_schema_is_changed() {
-    const STEPS: [&str; 2] = [
+    const STEPS: [&str; 3] = [
         "21a858eeefe896f49bc198ebf23a8ae574cb230148379315fb7f7b047652585c",
         "050aa03ed79c6f32d82003268feba007b4595e1be604464c7c6c680ffea4210a",
+        "820a5114fbb833856c46f7d989048db8b65077d45c9ad8cc302deae9aea8a4ed",
     ];
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
     let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let digests = files.iter().map(|file| sha256(&fs::read(file).unwrap()).to_string());
     assert_eq!(digests.collect::<Vec<_>>(), STEPS);
+}
+
+#[tokio::test]
+async fn a_database_of_an_older_version_is_brought_up_to_date_with_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("warm.db");
+    let id = SessionId::new(1, [1; 10]);
+    let warm = make(&path).await;
+    warm.write(vec![session(id)]).await.unwrap();
+    drop(warm);
+    let back = "DROP INDEX session_by_name; DELETE FROM meta_schema_version WHERE version = 3";
+    Connection::open(&path).unwrap().execute_batch(back).unwrap();
+    let warm = make(&path).await;
+    assert_eq!(warm.sessions_named(Some("ann"), "mine", 9).await.unwrap()[0].id, id);
+    let indexes = "SELECT count(*) FROM sqlite_schema WHERE name = 'session_by_name'";
+    let open = Connection::open(&path).unwrap();
+    assert_eq!(open.query_row(indexes, [], |row| row.get(0)), Ok(1_i64));
 }
 
 #[tokio::test]
@@ -114,9 +134,30 @@ fn session(id: SessionId) -> Change {
         user: "ann".to_owned(),
         created_ms: 1,
         context: Bytes::from_static(b"sealed context"),
-        wrapped: Bytes::from_static(b"the wrapped key of this session"),
+        wrapped: wrapped(id),
         master: [4; 16],
     })
+}
+
+/// As long as a wrapped key is.
+fn wrapped(id: SessionId) -> Bytes {
+    Bytes::from(format!("the wrapped key of {id}{}", "k".repeat(71)))
+}
+
+/// The sessions of which a wrapped key is in a file of the database.
+fn keys_in_files(dir: &Path) -> BTreeSet<SessionId> {
+    let mut found = BTreeSet::new();
+    for file in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        let bytes = fs::read(file).unwrap();
+        let marks =
+            bytes.windows(19).enumerate().filter(|(_, mark)| mark == b"the wrapped key of ");
+        for (at, _) in marks {
+            // Even a piece of one is a find; its start tells whose it is.
+            let id = bytes.get(at + 19..at + 55).and_then(|id| std::str::from_utf8(id).ok());
+            found.extend(id.and_then(|id| id.parse::<SessionId>().ok()));
+        }
+    }
+    found
 }
 
 #[tokio::test]
@@ -126,16 +167,76 @@ async fn a_destroyed_key_is_in_no_file() {
     let warm = make(&path).await;
     let id = SessionId::new(1, [1; 10]);
     warm.write(vec![session(id)]).await.unwrap();
-    let key = b"the wrapped key of this session";
-    let files_with_key = || {
-        let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-        files.filter(|file| fs::read(file).unwrap().windows(key.len()).any(|w| w == key)).count()
-    };
-    assert!(files_with_key() > 0);
+    assert_eq!(keys_in_files(dir.path()), [id].into());
     assert!(warm.session_key(id).await.unwrap().is_some());
     warm.write(vec![Change::Shred(id)]).await.unwrap();
     assert_eq!(warm.session_key(id).await.unwrap(), None);
-    assert_eq!(files_with_key(), 0);
+    assert_eq!(keys_in_files(dir.path()), [].into());
+}
+
+/// Rows move between pages when others come and go: what they leave behind is overwritten too.
+#[tokio::test]
+async fn no_destroyed_key_is_left_however_many_came_and_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let warm = make(&dir.path().join("warm.db")).await;
+    let mut chance = ChaCha8Rng::seed_from_u64(20_261_126);
+    let (mut kept, mut made) = (BTreeSet::new(), 0_u64);
+    for turn in 0..40 {
+        let more = chance.random_range(0..60_u64);
+        let new: Vec<_> = (made..made + more).map(|n| SessionId::new(n, [n as u8; 10])).collect();
+        made += more;
+        warm.write(new.iter().map(|id| session(*id)).collect()).await.unwrap();
+        kept.extend(new);
+        let share = chance.random_range(0.0..1.0);
+        let gone: Vec<_> = kept.iter().copied().filter(|_| chance.random_bool(share)).collect();
+        warm.write(gone.iter().map(|id| Change::Shred(*id)).collect()).await.unwrap();
+        gone.iter().for_each(|id| assert!(kept.remove(id)));
+        if !gone.is_empty() {
+            assert_eq!(keys_in_files(dir.path()), kept, "turn {turn}");
+        }
+    }
+    assert!(made > 500, "{made}");
+}
+
+#[tokio::test]
+async fn a_key_stays_in_the_log_no_longer_than_somebody_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("warm.db");
+    let warm = make(&path).await;
+    let id = SessionId::new(1, [1; 10]);
+    warm.write(vec![session(id)]).await.unwrap();
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let sessions = || reader.query_row("SELECT count(*) FROM session", [], |row| row.get(0));
+    assert_eq!(sessions(), Ok(1_i64));
+    let refused = warm.write(vec![Change::Shred(id)]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Exhausted, "{refused}");
+    // It is gone for everybody else, and in the log only.
+    assert_eq!(warm.session_key(id).await.unwrap(), None);
+    assert_eq!(keys_in_files(dir.path()), [id].into());
+    reader.execute_batch("ROLLBACK").unwrap();
+    warm.write(vec![Change::Shred(id)]).await.unwrap();
+    assert_eq!(keys_in_files(dir.path()), [].into());
+}
+
+#[tokio::test]
+async fn a_key_that_a_kill_left_in_the_log_is_gone_at_the_next_start() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = dir.path().join("warm.db");
+    let warm = make(&path).await;
+    let id = SessionId::new(1, [1; 10]);
+    warm.write(vec![session(id)]).await.unwrap();
+    // What is on disk if it is killed between the commit and the cut of the log.
+    let sql = "PRAGMA secure_delete = ON; DELETE FROM session_key";
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    for name in ["warm.db", "warm.db-wal"] {
+        fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    assert_eq!(keys_in_files(copy.path()), [id].into());
+    let warm = make(&copy.path().join("warm.db")).await;
+    assert_eq!(warm.session_key(id).await.unwrap(), None);
+    assert!(warm.session(id).await.unwrap().unwrap().shredded);
+    assert_eq!(keys_in_files(copy.path()), [].into());
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ fn ms() -> impl Strategy<Value = u64> {
 }
 
 fn new_session(n: u8, created_ms: u64, context: Bytes, wrapped: Bytes) -> Change {
-    let (name, user) = (format!("session {n}"), "ann".to_owned());
+    let (name, user) =
+        (format!("session {}", n / 2), ["ann", "bob"][usize::from(n / 3)].to_owned());
     let (id, master) = (session(n), [n; 16]);
     Change::NewSession(NewSession { id, name, user, created_ms, context, wrapped, master })
 }
@@ -238,6 +239,13 @@ async fn answers(rows: &dyn WarmBackend) -> Vec<String> {
     for limit in [0, 1, 2, usize::MAX] {
         for closed_too in [false, true] {
             told(&mut out, "sessions", rows.sessions(closed_too, limit).await);
+        }
+        for (user, name) in [None, Some("ann"), Some("bob")]
+            .into_iter()
+            .flat_map(|user| ["session 0", "session 1"].map(|name| (user, name)))
+        {
+            let found = rows.sessions_named(user, name, limit).await;
+            told(&mut out, &format!("{name} of {user:?}"), found);
         }
         for which in [Runs::All, Runs::AtWork, Runs::Of(session(0)), Runs::Of(session(3))] {
             told(&mut out, "runs", rows.runs(which, limit).await);

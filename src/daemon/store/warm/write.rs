@@ -79,10 +79,10 @@ fn one(open: &Connection, operators: &mut Operators, change: &Change) -> Result<
             "UPDATE session SET context = ?2 WHERE id = ?1",
             params![id.as_bytes(), &sealed[..]],
         )?),
-        Change::Shred(id) => exactly_one(open.execute(
-            "DELETE FROM session_key WHERE session = (SELECT node FROM session WHERE id = ?1)",
-            params![id.as_bytes()],
-        )?),
+        Change::Shred(id) => {
+            let node = session_node(open, *id)?;
+            open.execute("DELETE FROM session_key WHERE session = ?1", [node]).map(drop)
+        }
         Change::NewRun(run) => new_run(open, run),
         Change::SetRun(id, state, reason, elapsed_ms, stop) => {
             set_run(open, *id, *state, reason, *elapsed_ms, stop.as_ref())
