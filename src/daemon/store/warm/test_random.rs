@@ -15,8 +15,8 @@ use super::{
     Named, PAGE, Runs, WarmBackend,
     memory::MemoryWarm,
     rows::{
-        AgentRow, BlobRow, Change, Direction, Group, NewAgent, NewHead, NewRunRow, NewSession,
-        Node, StopOverride,
+        AgentRow, BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow,
+        NewSession, Node, StopOverride,
     },
     sqlite::SqliteWarm,
 };
@@ -47,8 +47,9 @@ fn agent(n: Node) -> AgentId {
 #[derive(Debug, Clone)]
 enum Step {
     Plain(Change),
-    /// A group without its agents; these; and whose journals go on, by how many entries.
-    Group(Group, Vec<Child>, Vec<(Index, u64)>),
+    /// A group without its agents; these; whose journals go on, by how many entries; and whose
+    /// results can be found again, by which keys.
+    Group(Group, Vec<Child>, Vec<(Index, u64)>, Vec<(Index, u8)>),
 }
 
 #[derive(Debug, Clone)]
@@ -180,19 +181,21 @@ fn step() -> impl Strategy<Value = Step> {
     let group = (vec(blob, 0..3), option::weighted(0.8, extent))
         .prop_map(|(blobs, extent)| Group { blobs, extent, ..Group::default() });
     let more = prop_oneof![30 => Just(1_u64), 1 => select(&[0, 2][..])];
-    let group = (group, vec(child(), 0..6), vec((any::<Index>(), more), 0..3));
+    let appended = vec((any::<Index>(), more), 0..3);
+    let results = vec((any::<Index>(), 0..6_u8), 0..3);
     prop_oneof![
         plain().prop_map(Step::Plain),
-        group.prop_map(|(group, children, appended)| Step::Group(group, children, appended)),
+        (group, vec(child(), 0..6), appended, results)
+            .prop_map(|(group, new, more, found)| Step::Group(group, new, more, found)),
     ]
 }
 
 /// The change that a step comes to. `heads` has the numbers of all agents, and of the last
 /// entries of their journals: first those that are there, then those of the same write as well.
 fn change(step: Step, heads: &mut Vec<(Node, u64)>) -> Change {
-    let (mut group, children, appended) = match step {
+    let (mut group, children, appended, results) = match step {
         Step::Plain(change) => return change,
-        Step::Group(group, children, appended) => (group, children, appended),
+        Step::Group(group, new, more, found) => (group, new, more, found),
     };
     for Child { mut new, parents, slip } in children {
         new.node += heads.iter().map(|(node, _)| *node).max().unwrap_or(0);
@@ -220,6 +223,11 @@ fn change(step: Step, heads: &mut Vec<(Node, u64)>) -> Change {
         *seq += more;
         let head = Block::dag_cbor(vec![*seq as u8]).cid;
         group.appended.push(NewHead { node: *node, head, seq: *seq });
+    }
+    if !heads.is_empty() {
+        let result =
+            |(whose, key): (Index, u8)| NewResult { key: [key; 32], agent: whose.get(heads).0 };
+        group.results = results.into_iter().map(result).collect();
     }
     Change::Agents(group)
 }
@@ -275,6 +283,9 @@ async fn answers(rows: &dyn WarmBackend) -> Vec<String> {
         told(&mut out, "content", rows.run_content(run(n)).await);
         told(&mut out, "checkpoint", rows.checkpoint(run(n)).await);
         told(&mut out, "blob", rows.blob([n; 32]).await);
+    }
+    for n in 0..6 {
+        told(&mut out, "result", rows.result([n; 32]).await);
     }
     let ids = (0..40).chain([7, 7]).map(agent).collect();
     let sorted = |mut rows: Vec<AgentRow>| {
