@@ -2,8 +2,12 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::{disk::SmallDisk, home::until, shell::Shell};
 
+/// What is said of a full disk, whichever file meets it first.
+const FULL: &str = "no space is left";
 const PROGRAM: &str = "# EVOLVE-BLOCK-START\nX = 1.0\n# EVOLVE-BLOCK-END\n";
 
 /// A shell with an OpenEvolve problem in `problem`.
@@ -180,10 +184,11 @@ fn a_full_disk_makes_a_run_wait_and_nothing_is_lost() {
     let run = run.trim();
     let show = || shell.json(&format!("runs show {run}"));
     let full = until("the disk is full", || {
-        Some(show()).filter(|run| run["waiting"].as_str().is_some_and(|why| why.contains("full")))
+        let told = |run: &Value| run["waiting"].as_str().is_some_and(|why| why.contains(FULL));
+        Some(show()).filter(told)
     });
     assert_eq!(full["state"], "running");
-    assert!(shell.good("status").contains("full"));
+    assert!(shell.good("status").contains(FULL));
     shell.good("store verify");
 
     fs::remove_file(home.join("ballast")).unwrap();
