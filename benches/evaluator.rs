@@ -127,6 +127,7 @@ fn main() {
             program: None,
             cascade: true,
             cascade_thresholds: Vec::new(),
+            cascade_times: Vec::new(),
             feature_dimensions: Vec::new(),
         };
         for (kind, text) in texts() {

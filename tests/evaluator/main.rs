@@ -7,6 +7,7 @@ mod shinka;
 mod faults;
 mod contained;
 mod cases;
+mod stages;
 mod split;
 mod machines;
 mod attacks;
@@ -105,6 +106,7 @@ fn python(limits: Limits) -> Suite {
         program: None,
         cascade: true,
         cascade_thresholds: vec![0.5, 0.75, 0.9],
+        cascade_times: Vec::new(),
         feature_dimensions: vec!["complexity".into()],
     };
     Suite { limits, ..Suite::new("test", method) }

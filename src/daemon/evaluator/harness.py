@@ -54,11 +54,12 @@ class Tail:
 class Records:
     """The records of a candidate, and when its present stage must end."""
 
-    def __init__(self, fd, task, stages):
+    def __init__(self, fd, task, contract):
         self.fd, self.data, self.at = fd, bytearray(), 0
-        self.time, self.stages, self.stage = task["time"], len(stages), 0
-        self.most = 2 * task["output"] + (4 << 20)
-        self.deadline = time.monotonic() + self.time
+        own = task["times"] if contract.staged else []
+        self.times = [*own, *[task["time"]] * len(contract.stages)][: len(contract.stages)]
+        self.stage, self.most = 0, 2 * task["output"] + (4 << 20)
+        self.deadline = time.monotonic() + self.times[0]
 
     def take(self, data):
         self.data += data
@@ -67,9 +68,9 @@ class Records:
             if len(self.data) < self.at + 5 + size:
                 break
             self.at += 5 + size
-            if tag == ord("S") and self.stage < self.stages:
+            if tag == ord("S") and self.stage < len(self.times):
+                self.deadline = time.monotonic() + self.times[self.stage]
                 self.stage += 1
-                self.deadline = time.monotonic() + self.time
 
     def flooded(self):
         return len(self.data) > self.most
@@ -119,7 +120,7 @@ class Harness:
                 os._exit(status)
         for _, write in pipes:
             os.close(write)
-        records = Records(pipes[0][0], self.task, contract.stages)
+        records = Records(pipes[0][0], self.task, contract)
         out, err = Tail(pipes[1][0]), Tail(pipes[2][0])
         timed_out = self.watch(pid, records, [out, err])
         _, status, usage = os.wait4(pid, 0)

@@ -16,14 +16,14 @@ use crate::{
         answer::Check,
         evaluation::{Evaluation, Isolation},
         genome::{Genome, Space},
-        suite::{self, Build, Bundle, Method, Suite},
+        suite::{self, Build, Bundle, Limits, Method, Suite},
     },
 };
 
 use self::{
     build::Builds,
     builtin::Builtin,
-    cases::Cases,
+    cases::{Cases, Runner},
     cgroup::Homes,
     directory::Directory,
     error::EvaluatorError,
@@ -181,12 +181,22 @@ impl Evaluator {
                 (task, interpreter, What::Program(argv.clone()), build.as_ref())
             }
             Method::Python {
-                evaluator, cascade, cascade_thresholds, feature_dimensions, ..
+                evaluator,
+                cascade,
+                cascade_thresholds,
+                cascade_times,
+                feature_dimensions,
+                ..
             } => {
                 let found = self.interpreter().await?;
-                let (cascade, thresholds) = (*cascade, cascade_thresholds.clone());
-                let task = found.task(evaluator, Contract::Functions { cascade, thresholds });
                 rules.features = Some(feature_dimensions.clone());
+                rules.times.clone_from(cascade_times);
+                let contract = Contract::Functions {
+                    cascade: *cascade,
+                    thresholds: cascade_thresholds.clone(),
+                    times: cascade_times.clone(),
+                };
+                let task = found.task(evaluator, contract);
                 (task, Some(found), What::Python(program), None)
             }
             Method::Shinka { evaluator, args, .. } => {
@@ -216,12 +226,23 @@ impl Evaluator {
         let set = config::cases::read(own, "suite", bundle).map_err(|error| {
             EvaluatorError::Suite { suite: suite.name.clone(), reason: error.to_string() }
         })?;
-        let mut rules = rules(suite, profile);
         let builds = self.builds(suite, own.build.as_ref(), profile).await?;
         let (task, interpreter) = self.programs().await;
         let nothing = self.suite_directory(&Bundle::new()).await?;
-        let recipe = self.recipe(suite, interpreter, profile, nothing.0.clone());
-        let runners = Workers::open(recipe, task.clone()).await?;
+        let runner = async |limits: &Limits| {
+            let suite = Suite { limits: limits.clone(), ..suite.clone() };
+            let recipe = self.recipe(&suite, interpreter, profile, nothing.0.clone());
+            let workers = Workers::open(recipe, task.clone()).await?;
+            Ok::<_, EvaluatorError>(Runner { workers, rules: rules(&suite, profile) })
+        };
+        let common = runner(&suite.limits).await?;
+        let mut runners = Vec::new();
+        for stage in own.stages() {
+            runners.push(match &stage.limits {
+                Some(limits) => Some(runner(limits).await?),
+                None => None,
+            });
+        }
         let mut directories = vec![nothing];
         let all = set.stages.iter().flat_map(|(cases, _)| cases).chain(&set.held_out);
         let mut judges = None;
@@ -234,11 +255,12 @@ impl Evaluator {
             judges = Some(Workers::open(recipe, task).await?);
             directories.push(directory);
         }
+        let mut rules = rules(suite, profile);
         // Without namespaces a program of the suite may have the user of the agent's.
-        rules.in_process = judges.is_some() && !runners.contained;
+        rules.in_process = judges.is_some() && !common.workers.contained;
         let free = Semaphore::new(workers.clamp(1, MAX_WORKERS));
         let suite = own.clone();
-        Ok(Cases { runners, judges, builds, suite, set, rules, space, free, directories })
+        Ok(Cases { common, runners, judges, builds, suite, set, rules, space, free, directories })
     }
 
     /// Makes the suite's build ready, if it has one.
@@ -361,6 +383,7 @@ fn rules(suite: &Suite, profile: Profile) -> Rules {
         limits: suite.limits.clone(),
         features: None,
         staged: false,
+        times: Vec::new(),
         isolation: profile.isolation(),
         in_process: true,
     }

@@ -161,9 +161,11 @@ fn task(plan: &Plan, inside: &Inside, spaces: bool, reach: Option<&Reach>) -> St
     let Task::Python { path, evaluator, contract, .. } = &plan.task else {
         return String::new();
     };
-    let (args, cascade, thresholds) = match contract {
-        Contract::Functions { cascade, thresholds } => (None, *cascade, thresholds.as_slice()),
-        Contract::Script { args } => (Some(args), false, &[][..]),
+    let (args, cascade, thresholds, times) = match contract {
+        Contract::Functions { cascade, thresholds, times } => {
+            (None, *cascade, thresholds.as_slice(), times.as_slice())
+        }
+        Contract::Script { args } => (Some(args), false, &[][..], &[][..]),
     };
     json!({
         "suite": inside.suite,
@@ -174,6 +176,7 @@ fn task(plan: &Plan, inside: &Inside, spaces: bool, reach: Option<&Reach>) -> St
         "cascade": cascade,
         "thresholds": thresholds,
         "time": plan.limits.time,
+        "times": times,
         "output": plan.limits.output_kib.saturating_mul(1 << 10),
         "namespaces": spaces,
         "tmp_options": view::tmp_options(plan.limits.disk_mib),
