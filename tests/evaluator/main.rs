@@ -10,6 +10,7 @@ mod cases;
 mod stages;
 mod split;
 mod machines;
+mod models;
 mod attacks;
 
 use std::{
@@ -43,11 +44,17 @@ impl World {
     }
 
     fn with(python: &str, helper: &Path) -> Self {
+        Self::of(python, helper, None)
+    }
+
+    /// One that knows a proxy to models.
+    fn of(python: &str, helper: &Path, models: Option<PathBuf>) -> Self {
         let scratch = TempDir::new().unwrap();
         let evaluator = Evaluator::new(EvaluatorConfig {
             python: python.into(),
             helper: helper.to_owned(),
             scratch: scratch.path().to_owned(),
+            models,
         });
         Self { evaluator, scratch }
     }

@@ -5,6 +5,7 @@ described in plan.rs and frame.rs. Each candidate's process has its own pid, mou
 namespaces and its own tmpfs, no capabilities, and the strict system call filter.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -82,6 +83,7 @@ class Harness:
     def __init__(self, task):
         self.task = task
         self.count = 0
+        self.held = []
         self.self_fd = check(libc.syscall(PIDFD_OPEN, os.getpid(), 0), "pidfd_open")
         if task["namespaces"]:
             # Programs that the evaluator starts while it is imported get no capabilities.
@@ -100,6 +102,9 @@ class Harness:
 
     def evaluate(self, contract, request, body):
         self.count += 1
+        for fd, at, flags in self.held:
+            os.lseek(fd, at, os.SEEK_SET)
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags)
         directory = self.task["tmp"]
         if not self.task["namespaces"]:
             directory = os.path.join(directory, str(self.count))
@@ -180,6 +185,17 @@ class Harness:
             os.close(pidfd)
 
 
+def held():
+    """The files that the evaluator has open: where they stand and how is common to all forks."""
+    found = []
+    for fd in range(CONTROL + 1, 1024):
+        try:
+            found.append((fd, os.lseek(fd, 0, os.SEEK_CUR), fcntl.fcntl(fd, fcntl.F_GETFL)))
+        except OSError:
+            pass  # closed, or nothing that has a place
+    return found
+
+
 def drain(sink):
     """Takes what still lies in a pipe, up to what one can hold; a writer may have survived."""
     os.set_blocking(sink.fd, False)
@@ -232,6 +248,7 @@ def main():
     # Candidates that see this process, where the kernel gives them no /proc of their own, may
     # not look into it.
     check(libc.prctl(DUMPABLE, 0, 0, 0, 0), "prctl")
+    harness.held = held()
     import gc
 
     gc.collect()

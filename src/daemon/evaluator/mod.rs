@@ -49,6 +49,7 @@ pub mod sandbox;
 mod worker;
 mod workers;
 mod directory;
+mod models;
 mod laying;
 mod build;
 mod pool;
@@ -66,6 +67,8 @@ pub struct EvaluatorConfig {
     pub helper: PathBuf,
     /// A directory of ours alone; what is left in it from an earlier life is removed.
     pub scratch: PathBuf,
+    /// The Unix socket of the proxy to language models, if there is one.
+    pub models: Option<PathBuf>,
 }
 
 /// How much of the sandbox must be there.
@@ -162,6 +165,7 @@ impl Evaluator {
     ) -> Result<Bench, EvaluatorError> {
         let mut rules = rules(suite, profile);
         let program = suite.method.program().map(str::to_owned);
+        let models = models::socket(suite, self.config.models.as_deref())?;
         let (task, interpreter, what, build) = match &suite.method {
             Method::Builtin { function, dimensions } => {
                 let (name, dimensions) = (&suite.name, *dimensions);
@@ -169,7 +173,7 @@ impl Evaluator {
                 return Ok(Bench { kind: Kind::Inline(builtin) });
             }
             Method::Cases(own) => {
-                let cases = self.cases(suite, own, bundle, space, profile, workers).await?;
+                let cases = self.cases(suite, own, bundle, models, space, profile, workers).await?;
                 return Ok(Bench { kind: Kind::Cases(Box::new(cases)) });
             }
             Method::Command { argv, build } => {
@@ -208,6 +212,7 @@ impl Evaluator {
         let builds = self.builds(suite, build, profile).await?;
         let directory = self.suite_directory(bundle).await?;
         let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
+        let recipe = Recipe { models, ..recipe };
         let ready = Workers::open(recipe, task).await?;
         let pool = Pool::new(ready, builds, rules, space, what, workers, directory);
         Ok(Bench { kind: Kind::Pool(Box::new(pool)) })
@@ -219,6 +224,7 @@ impl Evaluator {
         suite: &Suite,
         own: &suite::Cases,
         bundle: &Bundle,
+        models: Option<PathBuf>,
         space: Arc<Space>,
         profile: Profile,
         workers: usize,
@@ -232,6 +238,7 @@ impl Evaluator {
         let runner = async |limits: &Limits| {
             let suite = Suite { limits: limits.clone(), ..suite.clone() };
             let recipe = self.recipe(&suite, interpreter, profile, nothing.0.clone());
+            let recipe = Recipe { models: models.clone(), ..recipe };
             let workers = Workers::open(recipe, task.clone()).await?;
             Ok::<_, EvaluatorError>(Runner { workers, rules: rules(&suite, profile) })
         };
@@ -371,6 +378,7 @@ impl Evaluator {
             reduced: profile == Profile::Reduced,
             binds: interpreter.map(|found| found.binds.clone()).unwrap_or_default(),
             suite_dir,
+            models: None,
             limits: suite.limits.clone(),
         }
     }

@@ -22,6 +22,8 @@ pub struct Plan {
     pub binds: Vec<PathBuf>,
     /// The suite's directory, read-only inside.
     pub suite: PathBuf,
+    /// The socket by which candidates ask models, if they may.
+    pub models: Option<PathBuf>,
     /// A directory for this worker alone, used where there are no mount namespaces.
     pub room: PathBuf,
     /// The control groups to make for it.

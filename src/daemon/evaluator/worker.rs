@@ -55,6 +55,8 @@ pub struct Recipe {
     pub binds: Vec<PathBuf>,
     /// The suite's directory.
     pub suite_dir: PathBuf,
+    /// The socket by which candidates ask models, if they may.
+    pub models: Option<PathBuf>,
     /// What one evaluation may use.
     pub limits: Limits,
 }
@@ -114,6 +116,7 @@ impl Recipe {
             reduced: self.reduced,
             binds: self.binds.clone(),
             suite: self.suite_dir.clone(),
+            models: self.models.clone(),
             room: self.scratch.join(format!("room-{}-{name}", std::process::id())),
             group: group.clone(),
             limits: self.limits.clone(),

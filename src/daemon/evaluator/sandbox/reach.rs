@@ -42,13 +42,15 @@ impl Reach {
         Some(Self { abi, rules: rules.collect() })
     }
 
-    /// Bounds this process to it for good, and to `own`, where it may do anything.
+    /// Bounds this process to it for good, less what is `hidden`, and to `own`, where it may do
+    /// anything.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn enter(&self, own: &Path) -> io::Result<()> {
+    pub fn enter(&self, own: &Path, hidden: &[&Path]) -> io::Result<()> {
         let own = (own.to_owned(), AccessFs::from_all(self.abi));
-        let rules = self.rules.iter().chain([&own]).map(|(path, rights)| {
+        let shown = self.rules.iter().filter(|(path, _)| !hidden.contains(&path.as_path()));
+        let rules = shown.chain([&own]).map(|(path, rights)| {
             let path = PathFd::new(path).map_err(io::Error::other)?;
             Ok::<_, io::Error>(PathBeneath::new(path, *rights))
         });
