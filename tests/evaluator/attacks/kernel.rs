@@ -95,14 +95,16 @@ async fn a_core_dump_helper_of_the_machine_gets_no_candidate() {
     fs::write(&helper, script).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let mark = |place: &str| format!("core-{place}-{}", std::process::id() % 10_000);
+    // The kernel shows 15 letters.
+    let mark = |place: &str| format!("{place}-{}", std::process::id() % 10_000);
     let crash = |place: &str| {
         let mark = mark(place);
         format!(
             "
 if os.fork() == 0:
     libc.prctl(15, b'{mark}', 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    try: resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError): pass
     os.abort()
 worked = os.WTERMSIG(os.wait()[1]) == signal.SIGABRT"
         )
