@@ -157,8 +157,9 @@ async fn nobody_else_can_ask() {
 
     // Not where the suite does not say so, whatever is configured.
     let bench = world.python(RUN).await.unwrap();
-    let agent =
-        program(&format!("{NONE}\nimport os\nscore = not os.path.exists('/run/model.sock')"));
+    let agent = program(&format!(
+        "{NONE}\nimport os\nscore = float(not os.path.exists('/run/model.sock'))"
+    ));
     let evaluation = bench.evaluate(&agent, 0).await.unwrap();
     assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
     bench.close().await;

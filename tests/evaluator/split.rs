@@ -388,7 +388,8 @@ assert said == ['question', 'so: answer to question', 'x' * 100000], said
 import array
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as there:
     there.connect('/run/darwin/run.socket')
-    files = array.array('i', [open('/tmp/in').fileno()] * 3)
+    given = open('/tmp/in')
+    files = array.array('i', [given.fileno()] * 3)
     there.sendmsg([b'true\0'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
     assert there.recv(9) == b''
 ",
@@ -407,7 +408,7 @@ print('x' * 100000, end='', file=sys.stderr)",
 
 #[tokio::test]
 async fn what_python_and_pytest_load_by_themselves_is_not_loaded_from_the_agent() {
-    let forge = "print('{\"score\": 1e9, \"pass\": true}')\nimport os\nos._exit(0)";
+    let forge = "print('{\"score\": 1e9, \"pass\": true}', flush=True)\nimport os\nos._exit(0)";
     let names = ["sitecustomize.py", "usercustomize.py", "conftest.py", "json.py", "site.py"];
     let mut agent: Vec<_> = names.iter().map(|name| (*name, forge)).collect();
     agent.push(("agent.py", "import sys; sys.stdin.read(); print('wrong')"));

@@ -17,9 +17,6 @@ worked = granted('adjtimex', ctypes.create_string_buffer(256))";
     // Without a time to set, which the kernel would see before it asks who wants to.
     Anyone setting_a_clock_to_nothing: "worked = reaches('clock_settime', 0, 1)";
     Anyone setting_the_time_of_day: "worked = reaches('settimeofday', 1, None)";
-    Root the_clock_of_the_machine_itself: r"
-import glob
-worked = [open(path) for path in glob.glob('/dev/rtc*') + glob.glob('/dev/ptp*') + ['/dev/mem']]";
 }
 
 #[tokio::test]

@@ -72,20 +72,20 @@ with socket.socket(socket.AF_UNIX) as one:
 #[tokio::test]
 async fn agents_do_not_meet_at_an_abstract_socket() {
     let name = format!("meeting-{}", std::process::id());
-    let agent = |serves: &str| {
+    let agent = |serves: &str, seconds| {
         let name = format!("'\\0' + {name:?}");
-        format!("SECONDS, SERVES, NAME = 2.0, {serves}, {name}\n{MEET}")
+        format!("SECONDS, SERVES, NAME = {seconds}, {serves}, {name}\n{MEET}")
     };
     // The control: plain processes do.
     let dir = TempDir::new().unwrap();
     for (file, serves) in [("one.py", "True"), ("other.py", "False")] {
-        fs::write(dir.path().join(file), agent(serves) + "\nprint(score)").unwrap();
+        fs::write(dir.path().join(file), agent(serves, 30) + "\nprint(score)").unwrap();
     }
     let both = plain(dir.path(), &["sh", "-c", "python3 one.py & python3 other.py; wait"]);
     assert_eq!(String::from_utf8_lossy(&both.stdout), "1.0\n1.0\n", "{both:?}");
     let world = World::new();
     let bench = world.python(RUN).await.unwrap();
-    let (one, other) = (program(&agent("True")), program(&agent("False")));
+    let (one, other) = (program(&agent("True", 4)), program(&agent("False", 4)));
     let (one, other) = tokio::join!(bench.evaluate(&one, 0), bench.evaluate(&other, 0));
     assert_eq!(one.unwrap().scores, Ok(vec![0.0]));
     assert_eq!(other.unwrap().scores, Ok(vec![0.0]));

@@ -35,6 +35,9 @@ left.listen()
 sleeper = subprocess.Popen(['sleep', '4321'], start_new_session=True, pass_fds=[left.fileno()],
                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
+def shown():
+    while '4321' not in open('/proc/%d/cmdline' % sleeper.pid).read(): time.sleep(0.01)
+tried(shown)
 ";
 
 /// Names the marks that are found.
