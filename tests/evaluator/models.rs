@@ -217,7 +217,7 @@ async fn by_the_socket_nothing_else_comes_into_reach() {
     // The control: a plain process reaches all of it.
     let socket = home.join("other.sock");
     let _other = UnixListener::bind(&socket).unwrap();
-    let text = format!("{facts}\nSOCKET = {:?}\n{ELSEWHERE}\nprint(len(worked), worked)", socket);
+    let text = format!("{facts}\nSOCKET = {socket:?}\n{ELSEWHERE}\nprint(len(worked), worked)");
     let plain = std::process::Command::new("python3").args(["-c", &text]).output().unwrap();
     let said = String::from_utf8_lossy(&plain.stdout);
     assert!(said.starts_with("7 "), "{plain:?}");

@@ -165,7 +165,6 @@ impl Evaluator {
     ) -> Result<Bench, EvaluatorError> {
         let mut rules = rules(suite, profile);
         let program = suite.method.program().map(str::to_owned);
-        let models = models::socket(suite, self.config.models.as_deref())?;
         let (task, interpreter, what, build) = match &suite.method {
             Method::Builtin { function, dimensions } => {
                 let (name, dimensions) = (&suite.name, *dimensions);
@@ -173,7 +172,7 @@ impl Evaluator {
                 return Ok(Bench { kind: Kind::Inline(builtin) });
             }
             Method::Cases(own) => {
-                let cases = self.cases(suite, own, bundle, models, space, profile, workers).await?;
+                let cases = self.cases(suite, own, bundle, space, profile, workers).await?;
                 return Ok(Bench { kind: Kind::Cases(Box::new(cases)) });
             }
             Method::Command { argv, build } => {
@@ -209,6 +208,7 @@ impl Evaluator {
                 (task, Some(found), What::Script(program), None)
             }
         };
+        let models = models::socket(suite, self.config.models.as_deref())?;
         let builds = self.builds(suite, build, profile).await?;
         let directory = self.suite_directory(bundle).await?;
         let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
@@ -224,7 +224,6 @@ impl Evaluator {
         suite: &Suite,
         own: &suite::Cases,
         bundle: &Bundle,
-        models: Option<PathBuf>,
         space: Arc<Space>,
         profile: Profile,
         workers: usize,
@@ -232,6 +231,7 @@ impl Evaluator {
         let set = config::cases::read(own, "suite", bundle).map_err(|error| {
             EvaluatorError::Suite { suite: suite.name.clone(), reason: error.to_string() }
         })?;
+        let models = models::socket(suite, self.config.models.as_deref())?;
         let builds = self.builds(suite, own.build.as_ref(), profile).await?;
         let (task, interpreter) = self.programs().await;
         let nothing = self.suite_directory(&Bundle::new()).await?;

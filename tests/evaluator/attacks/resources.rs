@@ -162,6 +162,47 @@ for i in range(50000): result['deep'] = [result['deep']]";
     bench.close().await;
 }
 
+/// Makes of a tree what a careless reader does not get to the end of.
+const TREES: [(&str, &str); 3] = [
+    ("for i in range(3000): os.mkdir('d'); os.chdir('d')", "deep"),
+    ("for i in range(11000): open('f%d' % i, 'w').close()", "more than 10000"),
+    ("open('large', 'w').truncate(100 << 20)", "64 MiB"),
+];
+
+#[tokio::test]
+async fn deep_and_huge_trees_of_results() {
+    // What a build leaves is the one tree that is collected.
+    let text = "kind = \"cases\"\nargv = [\"true\"]\ncases = \"c\"\n\
+                [build]\nargv = [\"python3\", \"build.py\"]\n";
+    let suite = darwin::config::suite::parse(text).unwrap();
+    let world = World::new();
+    let case = "{\"input\": \"\", \"expected\": \"\"}";
+    let bench = world.open(&suite, &[("c", case)]).await.unwrap();
+    for (make, said) in TREES {
+        let make = format!("import os\n{make}");
+        let told = bench.evaluate(&genome(&[("build.py", &make)]), 0).await.unwrap();
+        assert_failed(told, FailureKind::BadMetrics, said);
+        let fine = bench.evaluate(&genome(&[("build.py", "")]), 0).await.unwrap();
+        assert_eq!(fine.scores, Ok(vec![1.0]), "after {make}");
+        // The control: who collects it without bounds has too much of it, or fails.
+        let dir = TempDir::new().unwrap();
+        let collect = "
+import os, sys
+def collect(path):
+    if os.path.isfile(path): return [len(open(path, 'rb').read())]
+    return [size for name in os.listdir(path) for size in collect(path + '/' + name)]
+sizes = collect('.')
+print(len(sizes) > 10000 or sum(sizes) > 64 << 20)";
+        let made = plain(dir.path(), &["python3", "-c", &make]);
+        assert!(made.status.success(), "{made:?}");
+        let output = plain(dir.path(), &["python3", "-c", collect]);
+        let (all, failed) = (&output.stdout[..] == b"True\n", !output.status.success());
+        assert!(all || failed, "{make}: {output:?}");
+        assert!(plain(dir.path(), &["rm", "-rf", "d"]).status.success());
+    }
+    bench.close().await;
+}
+
 #[tokio::test]
 async fn huge_results() {
     let world = World::new();
