@@ -101,13 +101,11 @@ fn prepare(
     } else {
         confine::drop_privileges().map_err(layer("privileges"))?;
     }
-    // One that mounts for its candidates may not be bounded in its files: a kernel with
-    // Landlock refuses mounts then.
+    reach::be_quiet().map_err(layer("Landlock"))?;
     match &reach {
         Some(reach) if !spaces => reach.enter(&inside.tmp, &[]).map_err(layer("Landlock"))?,
         _ => {}
     }
-    reach::leave_others_alone().map_err(layer("Landlock"))?;
     let outer = filter::program(spaces).map_err(layer("system call filter"))?;
     seccompiler::apply_filter(&outer)
         .map_err(|error| Fault::new("system call filter", &io::Error::other(error)))?;
