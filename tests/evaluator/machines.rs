@@ -259,6 +259,51 @@ print('found' if any(found) else 'nothing')";
     bench.close().await;
 }
 
+/// Leaves what is deeper than a process may have files open, and closed to its owner.
+const LEAVE: &str = "
+import os
+home = os.environ['TMPDIR']
+os.chdir(home)
+for _ in range(1500):
+    os.mkdir('d')
+    os.chdir('d')
+open('x', 'w').close()
+os.chmod('.', 0)
+os.chmod(home, 0)
+score = 1.0
+print('well')";
+
+#[tokio::test]
+async fn without_namespaces_nothing_is_left_on_disk_however_it_was_left() {
+    let (world, _dir) = lesser(false);
+    let open = async |suite: &Suite, files: &[(&str, &str)]| {
+        let space = Arc::new(Space::default());
+        let (suite, files) = (Suite { limits: limits(), ..suite.clone() }, bundle(files));
+        world.evaluator.open(&suite, &files, space, Profile::Reduced, 1).await.unwrap()
+    };
+    let text = "kind = \"cases\"\nargv = [\"python3\", \"agent.py\"]\ncases = \"c\"\n";
+    let case = "{\"input\": \"\", \"expected\": \"well\"}";
+    let cases = open(&config::parse(text).unwrap(), &[("c", case)]).await;
+    let function = open(&python(limits()), &[("evaluator.py", RUN)]).await;
+    let script = "test \"$(darwin-run python3 agent.py)\" = well && echo '{\"score\": 1}'";
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let method = Method::Command { argv, build: None };
+    let suite = Suite { objectives: vec![objective("score")], ..Suite::new("test", method) };
+    let command = open(&suite, &[]).await;
+    for bench in [&cases, &function, &command] {
+        let evaluation = bench.evaluate(&program(LEAVE), 0).await.unwrap();
+        assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+        let rooms = fs::read_dir(world.scratch.path()).unwrap().flatten();
+        let places = rooms.filter_map(|room| fs::read_dir(room.path().join("tmp")).ok());
+        let left: Vec<_> = places.flatten().map(|one| one.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    for bench in [cases, function, command] {
+        bench.close().await;
+    }
+    assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn this_machine_has_every_mandatory_layer() {
     let layers = World::new().evaluator.layers().await;

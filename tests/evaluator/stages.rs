@@ -77,18 +77,19 @@ processes = 64
 "#;
     let suite = config::parse(text).unwrap();
     let tries = [
-        ("import time; time.sleep(1); print('well')", "within 0.5 s"),
-        ("a = bytearray(200 << 20); print('well')", "64 MiB"),
+        // In words of the control group, or of Python where there is none to be had.
+        ("import time; time.sleep(1); print('well')", ["within 0.5 s"; 2]),
+        ("a = bytearray(200 << 20); print('well')", ["64 MiB", "MemoryError"]),
         (
             "import subprocess
 naps = [subprocess.Popen(['sleep', '9']) for _ in range(24)]
 for nap in naps: nap.kill()
 print('well')",
-            "8 processes",
+            ["8 processes", "BlockingIOError"],
         ),
-        ("print('well' + ' ' * 5000)", "more than 1 KiB"),
+        ("print('well' + ' ' * 5000)", ["more than 1 KiB"; 2]),
     ];
-    let case = |(input, _): &(&str, &str)| {
+    let case = |(input, _): &(&str, [&str; 2])| {
         serde_json::json!({ "input": input, "expected": "well" }).to_string()
     };
     let cases = tries.iter().map(case).collect::<Vec<_>>().join("\n");
@@ -100,7 +101,8 @@ print('well')",
     let (small, large) = log.split_at(tries.len());
     for (line, (input, why)) in small.iter().zip(tries) {
         assert_eq!(line["pass"], false, "{input}: {line}");
-        assert!(line["why"].as_str().unwrap().contains(why), "{input}: {line}");
+        let said = line["why"].as_str().unwrap();
+        assert!(why.iter().any(|why| said.contains(why)), "{input}: {line}");
     }
     assert!(large.iter().all(|line| line["pass"] == true), "{large:?}");
     assert_eq!(evaluation.scores, Ok(vec![0.5]));

@@ -26,6 +26,7 @@ from harness_base import (
     check,
     libc,
     read_frame,
+    remove,
     write_frame,
 )
 from harness_candidate import candidate
@@ -135,9 +136,7 @@ class Harness:
             drain(sink)
             os.close(sink.fd)
         if not self.task["namespaces"]:
-            import shutil
-
-            shutil.rmtree(directory, ignore_errors=True)
+            remove(directory)
         killed = os.WIFSIGNALED(status)
         code = os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
         kept = bytes(records.data[: records.most])

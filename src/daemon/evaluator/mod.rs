@@ -44,6 +44,7 @@ mod frame;
 mod cgroup;
 mod plan;
 mod python;
+mod sweep;
 mod outcome;
 pub mod sandbox;
 mod worker;
@@ -144,7 +145,7 @@ impl Evaluator {
             let left = entry.file_name();
             let left = left.to_str().and_then(|name| name.split_once('-')).map(|(kind, _)| kind);
             if matches!(left, Some("suite" | "room")) && !is_alive(&entry.file_name()) {
-                let _ = std::fs::remove_dir_all(entry.path());
+                let _ = sweep::remove(&entry.path());
             }
         }
         let interpreter = Arc::new(OnceCell::new());

@@ -82,7 +82,8 @@ async fn agents_do_not_meet_at_an_abstract_socket() {
         fs::write(dir.path().join(file), agent(serves, 30) + "\nprint(score)").unwrap();
     }
     let both = plain(dir.path(), &["sh", "-c", "python3 one.py & python3 other.py; wait"]);
-    assert_eq!(String::from_utf8_lossy(&both.stdout), "1.0\n1.0\n", "{both:?}");
+    let met = String::from_utf8_lossy(&both.stdout).matches("1.0").count();
+    assert_eq!(met, 2, "{both:?}");
     let world = World::new();
     let bench = world.python(RUN).await.unwrap();
     let (one, other) = (program(&agent("True", 4)), program(&agent("False", 4)));

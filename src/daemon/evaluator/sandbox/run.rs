@@ -38,7 +38,7 @@ use super::{
     place::{For, Place},
     process, view,
 };
-use crate::daemon::evaluator::plan::Item;
+use crate::daemon::evaluator::{plan::Item, sweep};
 
 /// The socket's name, among our own files.
 const SOCKET: &str = "run.socket";
@@ -260,7 +260,7 @@ impl<'a> Runs<'a> {
         self.cpu_us += ended.cpu_us;
         self.max_rss = self.max_rss.max(ended.max_rss);
         if !self.place.namespaces {
-            let _ = fs::remove_dir_all(self.place.directory(run.count));
+            let _ = sweep::remove(&self.place.directory(run.count));
         }
         let mut status = [0; 4];
         if fs::File::from(run.status).read_exact(&mut status).is_err() {
