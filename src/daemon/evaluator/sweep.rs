@@ -52,8 +52,8 @@ mod tests {
         std::os::unix::fs::symlink("..", top.join("up")).unwrap();
         fs::create_dir(top.join("closed")).unwrap();
         fs::write(top.join("closed/file"), "").unwrap();
-        fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0)).unwrap();
-        fs::set_permissions(&top, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(top.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
+        fs::set_permissions(&top, fs::Permissions::from_mode(0o0)).unwrap();
         remove(&top).unwrap();
         let left: Vec<_> =
             fs::read_dir(&dir).unwrap().map(|one| one.unwrap().file_name()).collect();
