@@ -292,10 +292,24 @@ async fn stopped(code: &str, kind: FailureKind, said: &str) {
     let bait = Bait::new();
     let (worked, told) = bait.works_outside(code);
     assert!(worked, "the control: {told}");
-    assert_failed(bait.as_function(code, limits()).await, kind, said);
-    let failure = failure(bait.as_program(code, limits()).await);
-    // What a program makes of a refusal is its own affair, but it has no score.
-    assert!([kind, FailureKind::Crashed].contains(&failure.kind), "{failure:?}");
+    let layers = World::new().evaluator.layers().await;
+    let groups =
+        layers.iter().filter(|layer| ["memory limit", "process limit"].contains(&layer.name));
+    let counted =
+        groups.clone().count() == 2 && groups.into_iter().all(|layer| layer.state.is_ok());
+    let function = bait.as_function(code, limits()).await;
+    let program = bait.as_program(code, limits()).await;
+    if counted {
+        assert_failed(function, kind, said);
+        // What a program makes of a refusal is its own affair, but it has no score.
+        let failure = failure(program);
+        assert!([kind, FailureKind::Crashed].contains(&failure.kind), "{failure:?}");
+    } else {
+        // Nobody counts how often a process was refused what is over its own limit.
+        for evaluation in [function, program] {
+            assert_ne!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+        }
+    }
     let answer = bait.as_answer(code, limits()).await;
     assert!(!self::said(&answer).contains("\"score\": 1.0"), "{answer:?}");
 }
