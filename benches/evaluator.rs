@@ -114,6 +114,7 @@ fn main() {
             python: python.into(),
             helper: Path::new(env!("CARGO_BIN_EXE_darwind")).to_owned(),
             scratch: scratch.path().join("sandboxes"),
+            models: None,
         });
         let open = async |method, text: &str| {
             let objectives = vec![Objective::new("combined_score", Goal::Maximize)];
@@ -127,6 +128,7 @@ fn main() {
             program: None,
             cascade: true,
             cascade_thresholds: Vec::new(),
+            cascade_times: Vec::new(),
             feature_dimensions: Vec::new(),
         };
         for (kind, text) in texts() {

@@ -64,7 +64,8 @@ pub(super) fn known(suite: &Table, place: &str) -> Result<(), SpecError> {
         for (at, stage) in stages.iter().enumerate() {
             let place = table::below(place, &format!("stages[{at}]"));
             let stage = table::as_table(stage.clone(), &place)?;
-            table::known(&stage, &place, &["cases", "threshold"])?;
+            table::known(&stage, &place, &["cases", "threshold", "limits"])?;
+            program::known_limits(stage.get("limits"), &table::below(&place, "limits"))?;
             table::typed::<Stage>(&stage, &place)?;
         }
     }
@@ -75,6 +76,18 @@ pub(super) fn known(suite: &Table, place: &str) -> Result<(), SpecError> {
     let own = suite.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     let own: Table = own.map(|(key, value)| (key.clone(), value.clone())).collect();
     table::typed::<Cases>(&own, place).map(drop)
+}
+
+/// Completes the limits of stages that have some of their own by those of the suite.
+pub(super) fn inherit(suite: &mut Table) {
+    let common = suite.get("limits").and_then(Toml::as_table).cloned().unwrap_or_default();
+    let stages = suite.get_mut("stages").and_then(Toml::as_array_mut);
+    for stage in stages.into_iter().flatten() {
+        if let Some(Toml::Table(own)) = stage.get_mut("limits") {
+            let own_only = std::mem::replace(own, common.clone());
+            own.extend(own_only);
+        }
+    }
 }
 
 fn known_scorer(scorer: &Toml, place: &str) -> Result<(), SpecError> {
@@ -118,6 +131,9 @@ pub(super) fn check(cases: &Cases, objectives: &[Objective], place: &str) -> Res
     for (stage, number) in cases.stages.iter().zip(0..) {
         if !(0.0..=1.0).contains(&stage.threshold) {
             return fault(&format!("stages[{number}].threshold"), "give an accuracy from 0 to 1");
+        }
+        if let Some(limits) = &stage.limits {
+            program::check_limits(limits, &at(&format!("stages[{number}].limits")))?;
         }
     }
     for name in cases.files() {
@@ -320,7 +336,9 @@ mod tests {
     fn a_second_file_is_held_out_and_stages_follow_one_another() {
         let staged = Cases {
             cases: None,
-            stages: ["a", "b"].map(|name| Stage { cases: name.into(), threshold: 0.5 }).to_vec(),
+            stages: ["a", "b"]
+                .map(|name| Stage { cases: name.into(), threshold: 0.5, limits: None })
+                .to_vec(),
             held_out: Some("c".into()),
             ..cases()
         };

@@ -121,6 +121,8 @@ fn spec(keys: &mut Keys, name: String, program: &str) -> Result<RunSpec, SpecErr
                 cascade_thresholds: keys
                     .numbers(&["evaluator", "cascade_thresholds"])?
                     .unwrap_or_else(|| vec![0.5, 0.75, 0.9]),
+                // Their one timeout is that of each stage, as is ours.
+                cascade_times: Vec::new(),
                 feature_dimensions: keys
                     .names(&["database", "feature_dimensions"])?
                     .unwrap_or_else(|| vec!["complexity".to_owned(), "diversity".to_owned()]),

@@ -30,14 +30,23 @@ pub fn known_build(build: Option<&Value>, place: &str) -> Result<(), SpecError> 
     table::typed::<Build>(&build, place).map(drop)
 }
 
+/// What a limit of time may be, in words.
+pub const TIME: &str = "must lie above 0 and not beyond 86400 seconds";
+
+/// Whether a limit of time may be so long.
+#[must_use]
+pub fn is_time(seconds: f64) -> bool {
+    seconds > 0.0 && seconds <= 86_400.0
+}
+
 /// Whether `limits` are in their bounds.
 ///
 /// # Errors
 /// Names the field and what it may be.
 pub fn check_limits(limits: &Limits, place: &str) -> Result<(), SpecError> {
     let fault = |key: &str, what: String| Err(SpecError::new(table::below(place, key), what));
-    if !(limits.time > 0.0 && limits.time <= 86_400.0) {
-        return fault("time", "must lie above 0 and not beyond 86400 seconds".to_owned());
+    if !is_time(limits.time) {
+        return fault("time", TIME.to_owned());
     }
     let bounds = [
         ("memory_mib", limits.memory_mib, 16, 1 << 20),

@@ -102,6 +102,8 @@ pub struct Evaluator {
     pub python: PathBuf,
     /// What to do where a layer of the sandbox is missing.
     pub sandbox: Sandbox,
+    /// The Unix socket of the proxy by which candidates ask models; empty: there is none.
+    pub model_socket: PathBuf,
 }
 
 /// How much of the sandbox must be there.
@@ -218,7 +220,8 @@ impl Default for Registry {
 
 impl Default for Evaluator {
     fn default() -> Self {
-        Self { workers: 0, python: "python3".into(), sandbox: Sandbox::Full }
+        let (python, sandbox) = ("python3".into(), Sandbox::Full);
+        Self { workers: 0, python, sandbox, model_socket: PathBuf::new() }
     }
 }
 
@@ -267,6 +270,11 @@ impl Config {
         if !address.is_empty() && port.is_none_or(|port| port == 0) {
             faults.push(("client.address", format!("“{address}” is not host:port")));
         }
+        let socket = &self.evaluator.model_socket;
+        if socket.is_relative() && !socket.as_os_str().is_empty() {
+            let what = format!("“{}” is no absolute path; give one", socket.display());
+            faults.push(("evaluator.model_socket", what));
+        }
         if self.log.level.trim().is_empty() {
             faults.push(("log.level", "is empty; give for example “info”".to_owned()));
         }
@@ -287,12 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn a_metrics_port_open_to_the_world_is_a_fault() {
+    fn a_metrics_port_open_to_the_world_and_a_socket_beside_nothing_are_faults() {
         let mut config = Config::default();
         assert_eq!(config.faults(), []);
         config.server.admin = "0.0.0.0:9090".parse().unwrap();
         config.registry.queue = 1;
+        config.evaluator.model_socket = "proxy.sock".into();
         let keys: Vec<_> = config.faults().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["registry.queue", "server.admin"]);
+        assert_eq!(keys, ["registry.queue", "server.admin", "evaluator.model_socket"]);
     }
 }

@@ -18,6 +18,8 @@ use crate::domain::{
 
 /// The most evaluations of one agent.
 const MAX_REPEATS: u32 = 1000;
+/// The most stages of a Python evaluator.
+const STAGES: usize = 3;
 /// The most parameters of a run, and dimensions of a function.
 pub const MAX_PARAMS: usize = 10_000;
 
@@ -76,9 +78,14 @@ pub(super) fn read(
         Some("builtin") => &["function", "dimensions"],
         Some("cases") => &cases::KEYS,
         Some("command") => &["argv", "build"],
-        Some("python") => {
-            &["evaluator", "program", "cascade", "cascade_thresholds", "feature_dimensions"]
-        }
+        Some("python") => &[
+            "evaluator",
+            "program",
+            "cascade",
+            "cascade_thresholds",
+            "cascade_times",
+            "feature_dimensions",
+        ],
         Some("shinka") => &["evaluator", "program", "args"],
         Some(other) => {
             let hint = text::hint(other, &["builtin", "cases", "command", "python", "shinka"]);
@@ -89,7 +96,7 @@ pub(super) fn read(
             return Err(fault(place, "kind", what));
         }
     };
-    let common = ["name", "kind", "objectives", "limits", "files", "repeats", "confirm"];
+    let common = ["name", "kind", "objectives", "limits", "models", "files", "repeats", "confirm"];
     table::known(&suite, place, &[&common, own].concat())?;
     let files = match suite.remove("files") {
         None => Vec::new(),
@@ -110,6 +117,7 @@ pub(super) fn read(
     program::known_build(suite.get("build"), &table::below(place, "build"))?;
     if suite.get("kind").and_then(Value::as_str) == Some("cases") {
         cases::known(&suite, place)?;
+        cases::inherit(&mut suite);
     }
     suite.entry("name").or_insert_with(|| Value::from(name));
     let suite: Suite = table::typed(&suite, place)?;
@@ -171,6 +179,9 @@ fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
     }
     match &suite.method {
         Method::Builtin { dimensions, .. } => {
+            if suite.models {
+                return fault("models", "a builtin suite runs nothing that could ask one");
+            }
             if *dimensions == 0 || *dimensions as usize > MAX_PARAMS {
                 return fault("dimensions", &format!("give 1 to {MAX_PARAMS}"));
             }
@@ -189,8 +200,19 @@ fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
                 return fault("args", ARGUMENTS);
             }
         }
-        Method::Python { evaluator, program, cascade_thresholds, .. } => {
+        Method::Python {
+            evaluator, program, cascade, cascade_thresholds, cascade_times, ..
+        } => {
             paths(place, evaluator, program.as_ref())?;
+            if !cascade && !cascade_times.is_empty() {
+                return fault("cascade_times", "there are no stages without cascade; leave it out");
+            }
+            if cascade_times.len() > STAGES {
+                return fault("cascade_times", "give at most 3, one for each stage");
+            }
+            if !cascade_times.iter().all(|time| program::is_time(*time)) {
+                return fault("cascade_times", program::TIME);
+            }
             if cascade_thresholds.iter().any(|threshold| !threshold.is_finite()) {
                 return fault("cascade_thresholds", "must be finite numbers");
             }
@@ -243,6 +265,48 @@ pub fn check_files(suite: &Suite, place: &str, files: &Bundle) -> Result<(), Spe
         }
         Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. } => {
             Err(program::absent(&table::below(place, "evaluator"), evaluator))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::suite::Limits;
+
+    const STAGED: &str = "name = \"s\"\nkind = \"cases\"\nargv = [\"x\"]\n\
+                          limits = { time = 9, memory_mib = 99 }\n";
+
+    #[test]
+    fn limits_of_a_stage_that_are_not_named_are_those_of_the_suite() {
+        let text = "stages = [{ cases = \"a\", limits = { time = 1 } }, { cases = \"b\" }]\n";
+        let suite = parse(&format!("{STAGED}{text}")).unwrap();
+        let Method::Cases(cases) = &suite.method else { panic!("{suite:?}") };
+        let own = Limits { time: 1.0, memory_mib: 99, ..Limits::default() };
+        assert_eq!(cases.stages[0].limits, Some(own));
+        assert_eq!(cases.stages[1].limits, None);
+        assert_eq!(parse(&to_toml(&suite).unwrap()).unwrap(), suite);
+    }
+
+    #[test]
+    fn mistakes_in_the_limits_of_stages_name_the_field() {
+        let python = "kind = \"python\"\nevaluator = \"e.py\"\n";
+        for (text, said) in [
+            (format!("{python}cascade_times = [1, 0]"), "cascade_times: must lie above 0"),
+            (format!("{python}cascade_times = [1, 1, 1, 1]"), "cascade_times: give at most 3"),
+            (format!("{python}cascade = false\ncascade_times = [1]"), "no stages without cascade"),
+            (format!("{python}cascade_times = 1"), "cascade_times: invalid type"),
+            (
+                format!("{STAGED}stages = [{{ cases = \"a\", limits = {{ tiem = 1 }} }}]"),
+                "stages[0].limits.tiem: no such key; did you mean “time”?",
+            ),
+            (
+                format!("{STAGED}stages = [{{ cases = \"a\", limits = {{ memory_mib = 1 }} }}]"),
+                "stages[0].limits.memory_mib: 1 is out of bounds",
+            ),
+        ] {
+            let fault = parse(&text).unwrap_err().to_string();
+            assert!(fault.contains(said), "{text}: {fault}");
         }
     }
 }

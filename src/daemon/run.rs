@@ -289,8 +289,10 @@ fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: 
 /// The evaluator, whose sandboxes start with this very program.
 fn evaluator(paths: &Paths, config: &Config) -> Result<Evaluator, DaemonError> {
     let own = |source| DaemonError::System { action: "find its own program", source };
+    let models = &config.evaluator.model_socket;
     Ok(Evaluator::new(EvaluatorConfig {
         python: config.evaluator.python.clone(),
+        models: (!models.as_os_str().is_empty()).then(|| models.clone()),
         helper: std::env::current_exe().map_err(own)?,
         scratch: paths.scratch(),
     }))

@@ -28,6 +28,9 @@ pub struct Suite {
     /// What one evaluation may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether agents may ask language models, by the proxy that the daemon knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub models: bool,
     /// How often every agent is evaluated, each time with another seed; its score is the mean.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub repeats: u32,
@@ -81,6 +84,9 @@ pub enum Method {
         /// What a stage must score for the next to run.
         #[serde(default = "thresholds")]
         cascade_thresholds: Vec<f64>,
+        /// What stages may take, in turn and in seconds; those beyond have `limits.time`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cascade_times: Vec<f64>,
         /// Metrics that describe an agent and do not score it: they are not in the mean that
         /// stands for a missing `combined_score`.
         #[serde(default = "features")]
@@ -155,6 +161,9 @@ pub struct Stage {
     /// The accuracy in this stage that the next one asks for.
     #[serde(default)]
     pub threshold: f64,
+    /// What an answer in this stage may use, if not what the suite says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// How inputs and answers travel.
@@ -212,7 +221,11 @@ impl Cases {
     /// The stages; `cases` alone is one.
     #[must_use]
     pub fn stages(&self) -> Vec<Stage> {
-        let only = self.cases.iter().map(|cases| Stage { cases: cases.clone(), threshold: 0.0 });
+        let only = self.cases.iter().map(|cases| Stage {
+            cases: cases.clone(),
+            threshold: 0.0,
+            limits: None,
+        });
         only.chain(self.stages.iter().cloned()).collect()
     }
 
@@ -287,6 +300,7 @@ impl Suite {
             objectives: Vec::new(),
             method,
             limits: Limits::default(),
+            models: false,
             repeats: 1,
             confirm: 1,
         }

@@ -193,6 +193,7 @@ fn a_daemon_that_is_killed_leaves_no_process_and_no_group() {
         python: "python3".into(),
         helper: DARWIND.into(),
         scratch: scratch.clone(),
+        models: None,
     });
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
     fs::remove_dir(&scratch).unwrap();

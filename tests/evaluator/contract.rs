@@ -411,3 +411,34 @@ async fn an_evaluator_may_use_what_evaluators_use() {
     assert_eq!(evaluation.metrics["done"], Metric::Text(done.into()));
     bench.close().await;
 }
+
+#[tokio::test]
+async fn files_are_moved_and_linked_from_one_directory_to_another() {
+    let move_them = "
+import os
+os.mkdir('a')
+for name in ('one', 'two'): open(name, 'w').close()
+os.rename('one', 'a/one')
+os.link('two', 'a/two')
+os.rename('a', os.environ['TMPDIR'] + '/b')
+score = 1.0
+print('{\"score\": 1}')";
+    let (lesser, _dir) = super::machines::lesser(false);
+    let text = "kind = \"cases\"\nargv = [\"python3\", \"agent.py\"]\ncases = \"c\"\n";
+    let cases = darwin::config::suite::parse(text).unwrap();
+    let case = "{\"input\": \"\", \"expected\": \"{\\\"score\\\": 1}\"}";
+    let argv = ["darwin-run", "python3", "agent.py"].map(str::to_owned).to_vec();
+    let method = Method::Command { argv, build: None };
+    let command = Suite { objectives: vec![objective("score")], ..Suite::new("test", method) };
+    for (world, profile) in [(&World::new(), Profile::Full), (&lesser, Profile::Reduced)] {
+        for suite in [python(limits()), cases.clone(), command.clone()] {
+            let suite = Suite { limits: limits(), ..suite };
+            let files = bundle(&[("evaluator.py", RUN), ("c", case)]);
+            let space = Arc::new(Space::default());
+            let bench = world.evaluator.open(&suite, &files, space, profile, 1).await.unwrap();
+            let evaluation = bench.evaluate(&program(move_them), 0).await.unwrap();
+            assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+            bench.close().await;
+        }
+    }
+}

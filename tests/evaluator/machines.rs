@@ -49,10 +49,15 @@ os.execv({DARWIND:?}, [{DARWIND:?}] + sys.argv[1:])
 
 /// A world in which sandboxes are started by such a helper.
 pub fn lesser(namespaces: bool) -> (World, TempDir) {
+    lesser_with(namespaces, None)
+}
+
+/// The same, of a daemon that knows a proxy to models.
+pub fn lesser_with(namespaces: bool, models: Option<PathBuf>) -> (World, TempDir) {
     let dir = TempDir::new().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     // Nobody can reach an interpreter in somebody's home.
-    let world = World::with("/usr/bin/python3", &helper(dir.path(), namespaces));
+    let world = World::of("/usr/bin/python3", &helper(dir.path(), namespaces), models);
     let open = fs::Permissions::from_mode(0o777);
     fs::set_permissions(world.scratch.path(), open).unwrap();
     (world, dir)
@@ -195,6 +200,108 @@ echo "{\"score\": $(darwin-run cat data)}""#;
     assert!(!processes().iter().any(|(pid, _)| {
         fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&mark))
     }));
+}
+
+/// Whether Landlock stands in for the mounts that are missing here; without it nothing does.
+fn walls() -> bool {
+    darwin::daemon::evaluator::sandbox::landlock().is_some()
+}
+
+#[tokio::test]
+async fn without_namespaces_landlock_keeps_the_suite_from_the_agents_own_programs() {
+    let (world, _dir) = lesser(false);
+    let open = async |suite: &Suite, files: &[(&str, &str)]| {
+        let space = Arc::new(Space::default());
+        let (suite, files) = (suite.clone(), bundle(files));
+        world.evaluator.open(&suite, &files, space, Profile::Reduced, 1).await.unwrap()
+    };
+    // The control: the scorer itself reads what it then has the agent look for.
+    let script = r#"
+grep -q needle "$1/secret" || exit 3
+darwin-run cat "$1/secret" data > "$TMPDIR/said"
+grep -q mine "$TMPDIR/said" || exit 4
+echo "{\"score\": $(grep -c needle "$TMPDIR/said")}""#;
+    let argv = ["sh", "{suite}/score.sh", "{suite}"].map(str::to_owned).to_vec();
+    let suite = Suite {
+        objectives: vec![objective("score")],
+        limits: limits(),
+        ..Suite::new("test", Method::Command { argv, build: None })
+    };
+    let bench = open(&suite, &[("score.sh", script), ("secret", "needle\n")]).await;
+    let evaluation = bench.evaluate(&genome(&[("data", "mine\n")]), 0).await.unwrap();
+    let found = f64::from(u8::from(!walls()));
+    assert_eq!(evaluation.scores, Ok(vec![found]), "{evaluation:?}");
+    bench.close().await;
+
+    // Of a suite of cases, too: what its own programs judge by lies beside.
+    let text = "kind = \"cases\"\nargv = [\"python3\", \"main.py\"]\ncases = \"c.jsonl\"\n";
+    let scratch = world.scratch.path();
+    let case = serde_json::json!({
+        "input": scratch,
+        "check": { "kind": "command", "argv": ["python3", "{suite}/judge.py"] },
+    });
+    let judge = "print('{\"pass\": true}') # needle";
+    let files = [("c.jsonl", &*case.to_string()), ("judge.py", judge)];
+    let bench = open(&config::parse(text).unwrap(), &files).await;
+    let main = "
+import glob, sys
+found = []
+for path in glob.glob(sys.stdin.read().strip() + '/suite-*/*'):
+    try: found.append('needle' in open(path).read())
+    except OSError: pass
+print('found' if any(found) else 'nothing')";
+    let evaluation = bench.evaluate(&genome(&[("main.py", main)]), 0).await.unwrap();
+    let inside =
+        fs::read_dir(scratch).unwrap().flatten().map(|entry| entry.path().join("judge.py"));
+    assert_eq!(inside.filter(|path| path.exists()).count(), 1, "the control");
+    let output = super::cases::log(&evaluation)[0]["output"].clone();
+    assert_eq!(output, if walls() { "nothing\n" } else { "found\n" });
+    bench.close().await;
+}
+
+/// Leaves what is deeper than a process may have files open, and closed to its owner.
+const LEAVE: &str = "
+import os
+home = os.environ['TMPDIR']
+os.chdir(home)
+for _ in range(1500):
+    os.mkdir('d')
+    os.chdir('d')
+open('x', 'w').close()
+os.chmod('.', 0)
+os.chmod(home, 0)
+score = 1.0
+print('well')";
+
+#[tokio::test]
+async fn without_namespaces_nothing_is_left_on_disk_however_it_was_left() {
+    let (world, _dir) = lesser(false);
+    let open = async |suite: &Suite, files: &[(&str, &str)]| {
+        let space = Arc::new(Space::default());
+        let (suite, files) = (Suite { limits: limits(), ..suite.clone() }, bundle(files));
+        world.evaluator.open(&suite, &files, space, Profile::Reduced, 1).await.unwrap()
+    };
+    let text = "kind = \"cases\"\nargv = [\"python3\", \"agent.py\"]\ncases = \"c\"\n";
+    let case = "{\"input\": \"\", \"expected\": \"well\"}";
+    let cases = open(&config::parse(text).unwrap(), &[("c", case)]).await;
+    let function = open(&python(limits()), &[("evaluator.py", RUN)]).await;
+    let script = "test \"$(darwin-run python3 agent.py)\" = well && echo '{\"score\": 1}'";
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let method = Method::Command { argv, build: None };
+    let suite = Suite { objectives: vec![objective("score")], ..Suite::new("test", method) };
+    let command = open(&suite, &[]).await;
+    for bench in [&cases, &function, &command] {
+        let evaluation = bench.evaluate(&program(LEAVE), 0).await.unwrap();
+        assert_eq!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+        let rooms = fs::read_dir(world.scratch.path()).unwrap().flatten();
+        let places = rooms.filter_map(|room| fs::read_dir(room.path().join("tmp")).ok());
+        let left: Vec<_> = places.flatten().map(|one| one.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    for bench in [cases, function, command] {
+        bench.close().await;
+    }
+    assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@ mod shinka;
 mod faults;
 mod contained;
 mod cases;
+mod stages;
 mod split;
 mod machines;
+mod models;
 mod attacks;
 
 use std::{
@@ -42,11 +44,17 @@ impl World {
     }
 
     fn with(python: &str, helper: &Path) -> Self {
+        Self::of(python, helper, None)
+    }
+
+    /// One that knows a proxy to models.
+    fn of(python: &str, helper: &Path, models: Option<PathBuf>) -> Self {
         let scratch = TempDir::new().unwrap();
         let evaluator = Evaluator::new(EvaluatorConfig {
             python: python.into(),
             helper: helper.to_owned(),
             scratch: scratch.path().to_owned(),
+            models,
         });
         Self { evaluator, scratch }
     }
@@ -105,6 +113,7 @@ fn python(limits: Limits) -> Suite {
         program: None,
         cascade: true,
         cascade_thresholds: vec![0.5, 0.75, 0.9],
+        cascade_times: Vec::new(),
         feature_dimensions: vec!["complexity".into()],
     };
     Suite { limits, ..Suite::new("test", method) }

@@ -366,3 +366,76 @@ print('{\"score\": 1}')";
     }
     bench.close().await;
 }
+
+#[tokio::test]
+async fn a_file_that_is_a_stream_cannot_be_opened_anew_by_whom_it_is_handed_to() {
+    scored(
+        r"
+def streams(*how):
+    with open('/tmp/in', 'w') as given: given.write('question')
+    with open('/tmp/in') as given, open('/tmp/out', 'w') as out, open('/tmp/err', 'w') as err:
+        out.write('so: ')
+        out.flush()
+        words = [*how, 'python3', 'agent.py']
+        subprocess.run(words, stdin=given, stdout=out, stderr=err, check=True)
+    return [open('/tmp/' + name).read() for name in ('in', 'out', 'err')]
+# The control: who gets the files themselves does write to them.
+if os.path.exists('/proc/self/fd'):
+    assert streams()[0] == 'forged', streams()
+said = streams('darwin-run')
+assert said == ['question', 'so: answer to question', 'x' * 100000], said
+# Nor can one be handed over behind the back of `darwin-run`.
+import array
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as there:
+    there.connect('/run/darwin/run.socket')
+    given = open('/tmp/in')
+    files = array.array('i', [given.fileno()] * 3)
+    there.sendmsg([b'true\0'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+    assert there.recv(9) == b''
+",
+        r"
+import os, sys
+said = sys.stdin.read()
+try:
+    again = os.open('/proc/self/fd/0', os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
+    os.write(again, b'forged')
+except OSError: pass
+print('answer to ' + said, end='')
+print('x' * 100000, end='', file=sys.stderr)",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_python_and_pytest_load_by_themselves_is_not_loaded_from_the_agent() {
+    let forge = "print('{\"score\": 1e9, \"pass\": true}', flush=True)\nimport os\nos._exit(0)";
+    let names = ["sitecustomize.py", "usercustomize.py", "conftest.py", "json.py", "site.py"];
+    let mut agent: Vec<_> = names.iter().map(|name| (*name, forge)).collect();
+    agent.push(("agent.py", "import sys; sys.stdin.read(); print('wrong')"));
+    // The control: a program that looks for modules where it stands finds the agent's.
+    let score = "python3 -c 'import json; print(\"{\\\"score\\\": 0}\")'";
+    let world = World::new();
+    let bench = world.shell(score, limits()).await;
+    let evaluation = bench.evaluate(&genome(&agent), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![1e9]), "{evaluation:?}");
+    bench.close().await;
+
+    let score = "
+import json, subprocess
+done = subprocess.run(['darwin-run', 'python3', 'agent.py'], capture_output=True, text=True, input='')
+print(json.dumps({'score': float(done.stdout.strip() == 'right')}))";
+    let bench = world.open(&command(limits()), &[("score.py", score)]).await.unwrap();
+    let evaluation = bench.evaluate(&genome(&agent), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![0.0]), "{evaluation:?}");
+    bench.close().await;
+
+    let case = "{\"input\": \"\", \"expected\": \"right\", \"check\": \
+                {\"kind\": \"command\", \"argv\": [\"python3\", \"-c\", \"import json, sys; \
+                given = json.load(sys.stdin); print(json.dumps({'pass': \
+                given['output'].strip() == given['expected']}))\"]}}";
+    let text = "kind = \"cases\"\nargv = [\"python3\", \"agent.py\"]\ncases = \"c\"\n";
+    let bench = world.open(&config::parse(text).unwrap(), &[("c", case)]).await.unwrap();
+    let evaluation = bench.evaluate(&genome(&agent), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![0.0]), "{evaluation:?}");
+    bench.close().await;
+}

@@ -120,3 +120,71 @@ fn ci_is_told_what_failed() {
     assert_eq!(wrong.status, 1);
     assert!(wrong.err.contains("::error title=task by task::evaluation 1: "), "{}", wrong.err);
 }
+
+/// An agent's program that answers right only if it finds no answers beside itself.
+const HONEST: &str = "
+import os, sys
+seen = [open(name).read() for name in os.listdir('.') if name != 'main.py']
+print('peeked' if any('expected' in text for text in seen) else eval(sys.stdin.read()))
+";
+
+#[test]
+fn the_answers_of_a_suite_are_not_handed_to_its_agent() {
+    let shell = Shell::new();
+    let cases = "{\"input\": \"2 + 3\", \"expected\": \"5\"}\n";
+    let suite = "kind = \"cases\"\nargv = [\"python3\", \"main.py\"]\ncases = \"cases.jsonl\"\n\
+                 held_out = \"hidden.jsonl\"\n";
+    let project = |files: &str| {
+        let text = format!("[agent]\nfiles = {files}\n[suite]\n{suite}");
+        shell.write("p/darwin.toml", text);
+    };
+    let hidden = cases.replace('3', "4").replace('5', "6");
+    for (name, text) in [
+        ("p/main.py", HONEST),
+        ("p/cases.jsonl", cases),
+        ("p/hidden.jsonl", &hidden),
+        ("p/notes.txt", cases),
+        ("p/more.txt", &hidden),
+        ("p/near.txt", &format!("{cases}\n")),
+    ] {
+        shell.write(name, text);
+    }
+    // They lie beside the program, and it does not get them.
+    project("[\"main.py\"]");
+    let found = shell.json("eval p");
+    assert_eq!(found["score"], 1.0, "{found}");
+    assert_eq!(found["evaluations"][0]["metrics"]["held_out_accuracy"], 1.0, "{found}");
+    // The control: the program would notice. What is not the file itself is not recognised.
+    project("[\"main.py\", \"near.txt\"]");
+    assert_eq!(shell.json("eval p")["score"], 0.0);
+
+    for (files, named) in [
+        ("[\"main.py\", \"notes.txt\"]", "“notes.txt” is the file of cases “cases.jsonl”"),
+        ("[\"main.py\", \"more.txt\"]", "“more.txt” is the file of cases “hidden.jsonl”"),
+        ("[\"main.py\", \"cases.jsonl\"]", "“cases.jsonl”"),
+        ("[\"main.py\", \"hidden.jsonl\"]", "“hidden.jsonl”"),
+    ] {
+        project(files);
+        shell.fails("eval p", 64, &[named]);
+        shell.fails("evolve p", 64, &[named]);
+    }
+    // Nor does a directory that is an agent, by a suite from elsewhere.
+    shell.write("s/suite.toml", suite);
+    shell.write("s/cases.jsonl", cases);
+    shell.write("s/hidden.jsonl", &hidden);
+    shell.write("agent/main.py", HONEST);
+    assert_eq!(shell.json("eval agent --suite s")["score"], 1.0);
+    shell.write("agent/data/copy.txt", &hidden);
+    let said = "“data/copy.txt” is the file of cases “hidden.jsonl”";
+    shell.fails("eval agent --suite s", 64, &[said]);
+}
+
+#[test]
+fn a_suite_whose_agents_ask_models_is_refused_as_long_as_no_proxy_is_configured() {
+    let shell = Shell::new();
+    let suite = "kind = \"python\"\nevaluator = \"evaluator.py\"\nmodels = true\n";
+    shell.write("p/darwin.toml", format!("[agent]\nfiles = [\"a.py\"]\n[suite]\n{suite}"));
+    shell.write("p/a.py", "x = 1\n");
+    shell.write("p/evaluator.py", "def evaluate(path): return {'combined_score': 1}\n");
+    shell.fails("eval p", 78, &["lets agents ask models", "set evaluator.model_socket"]);
+}

@@ -38,8 +38,10 @@ const MAX_HELD: usize = 64 << 20;
 /// A suite of cases, made ready.
 #[derive(Debug)]
 pub struct Cases {
-    /// Where agents' programs answer.
-    pub runners: Workers,
+    /// Where agents' programs answer within the limits of the suite.
+    pub common: Runner,
+    /// The same of each stage that has limits of its own.
+    pub runners: Vec<Option<Runner>>,
     /// Where the suite's programs judge, if there are any.
     pub judges: Option<Workers>,
     /// What is built before.
@@ -56,6 +58,15 @@ pub struct Cases {
     pub free: Semaphore,
     /// Last, so that they go after the workers.
     pub directories: Vec<Directory>,
+}
+
+/// Where agents' programs answer, and what their answers are judged by.
+#[derive(Debug)]
+pub struct Runner {
+    /// The sandboxes.
+    pub workers: Workers,
+    /// The limits, above all.
+    pub rules: Rules,
 }
 
 /// How one case was answered.
@@ -103,9 +114,10 @@ impl Cases {
         let room = usize::try_from(self.rules.limits.output_kib << 10).unwrap_or(usize::MAX);
         let mut log = Log::new(room);
         let (mut all, mut reached) = (Vec::new(), true);
-        for (cases, threshold) in &self.set.stages {
+        for ((cases, threshold), own) in self.set.stages.iter().zip(&self.runners) {
+            let runner = own.as_ref().unwrap_or(&self.common);
             let tried = if reached {
-                self.group(&laying, cases, seed, usage, Some(&mut log)).await?
+                self.group(runner, &laying, cases, seed, usage, Some(&mut log)).await?
             } else {
                 untried(cases)
             };
@@ -117,7 +129,7 @@ impl Cases {
             // Last, and in places of their own: nothing that is shown comes from a program
             // that has seen them.
             let tried = if reached {
-                self.group(&laying, &self.set.held_out, seed, usage, None).await?
+                self.group(&self.common, &laying, &self.set.held_out, seed, usage, None).await?
             } else {
                 untried(&self.set.held_out)
             };
@@ -131,7 +143,9 @@ impl Cases {
     /// Ends all workers and waits until nothing of them is left.
     pub async fn close(self) {
         self.free.close();
-        self.runners.close().await;
+        for runner in self.runners.into_iter().flatten().chain([self.common]) {
+            runner.workers.close().await;
+        }
         if let Some(judges) = self.judges {
             judges.close().await;
         }
@@ -144,6 +158,7 @@ impl Cases {
     /// Tries each of `cases` as often as the suite says.
     async fn group(
         &self,
+        runner: &Runner,
         laying: &Laying,
         cases: &[Case],
         seed: u64,
@@ -153,7 +168,7 @@ impl Cases {
         let mut all = untried(cases);
         for attempt in 0..self.suite.attempts {
             let seed = seed.wrapping_add(u64::from(attempt));
-            let mut turns = self.turns(laying, cases, seed, usage).await?;
+            let mut turns = self.turns(runner, laying, cases, seed, usage).await?;
             self.judge(cases, &mut turns, seed).await?;
             for ((tried, case), turn) in all.iter_mut().zip(cases).zip(turns) {
                 let verdict = turn.verdict.unwrap_or_else(|| Verdict::wrong("it was not scored"));
@@ -169,6 +184,7 @@ impl Cases {
     /// Has the agent's program answer all `cases` once, in a place of its own.
     async fn turns(
         &self,
+        runner: &Runner,
         laying: &Laying,
         cases: &[Case],
         seed: u64,
@@ -189,7 +205,7 @@ impl Cases {
             let said = body.get(..reply.stdout.min(4 << 10)).unwrap_or_default();
             let output = shown(&String::from_utf8_lossy(said));
             let id = lines.then(|| turns.len() + 1);
-            let (verdict, answer) = match self.answer(reply, body, hits, id) {
+            let (verdict, answer) = match runner.rules.answer(reply, body, hits, id) {
                 Err(why) => (Some(Verdict::wrong(why)), None),
                 Ok(answer) => match case.check.judge(&answer) {
                     Some(result) => (Some(Verdict::of(result)), None),
@@ -208,12 +224,12 @@ impl Cases {
             usage.wall_us += reply.wall_us;
             usage.cpu_us += reply.cpu_us;
             usage.max_rss = usage.max_rss.max(reply.max_rss);
-            Ok(self.why(reply, body, hits))
+            Ok(runner.rules.why(reply, body, hits))
         };
-        let told = self.runners.ask(&request, each, last).await?;
+        let told = runner.workers.ask(&request, each, last).await?;
         let why = told.unwrap_or_else(|lost| {
             usage.wall_us += lost.wall_us;
-            self.lost(lost)
+            runner.rules.took_down(lost)
         });
         turns.resize_with(cases.len(), || Turn::missing(&why));
         Ok(turns)
@@ -246,11 +262,11 @@ impl Cases {
             let request = request(&Laying::default(), argv, seed, &inputs, false, true)?;
             let mut verdicts = Vec::with_capacity(places.len());
             let each = |reply: Reply, body: &[u8], hits| {
-                verdicts.push(self.verdict(reply, body, hits).unwrap_or_else(unscored));
+                verdicts.push(self.rules.verdict(reply, body, hits).unwrap_or_else(unscored));
             };
-            let last = |reply, body: &[u8], hits| Ok(self.why(reply, body, hits));
+            let last = |reply, body: &[u8], hits| Ok(self.rules.why(reply, body, hits));
             let why = judges.ask(&request, each, last).await?;
-            let why = why.unwrap_or_else(|lost| self.lost(lost));
+            let why = why.unwrap_or_else(|lost| self.rules.took_down(lost));
             verdicts.resize_with(places.len(), || unscored(why.clone()));
             for (at, verdict) in places.into_iter().zip(verdicts) {
                 if let Some(turn) = turns.get_mut(at) {
@@ -260,7 +276,9 @@ impl Cases {
         }
         Ok(())
     }
+}
 
+impl Rules {
     /// The answer in a reply, or why there is none; `id` is that of the request, in JSON-RPC.
     fn answer(
         &self,
@@ -273,7 +291,7 @@ impl Cases {
             return Err("it wrote more than one line for the case before".to_owned());
         }
         if reply.stdout_cut {
-            return Err(format!("it answered more than {} KiB", self.rules.limits.output_kib));
+            return Err(format!("it answered more than {} KiB", self.limits.output_kib));
         }
         let cut_off = id.is_some() && reply.ended;
         if cut_off || reply.timed_out || reply.status != Status::Exited(0) {
@@ -307,13 +325,14 @@ impl Cases {
     /// Why a program gave no answer, in words.
     fn why(&self, reply: Reply, body: &[u8], hits: Hits) -> String {
         match outcome::Answer::new(reply, body) {
-            Some(answer) => self.rules.reason(&answer, hits).reason,
+            Some(answer) => self.reason(&answer, hits).reason,
             None => "its sandbox gave no answer".to_owned(),
         }
     }
 
-    fn lost(&self, lost: Lost) -> String {
-        let evaluation = self.rules.lost(lost.late, lost.wall_us, lost.hits);
+    /// The same of one that took its sandbox down.
+    fn took_down(&self, lost: Lost) -> String {
+        let evaluation = self.lost(lost.late, lost.wall_us, lost.hits);
         evaluation.scores.map_or_else(|failure| failure.reason, |_| String::new())
     }
 }

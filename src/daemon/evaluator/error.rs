@@ -22,6 +22,14 @@ pub enum EvaluatorError {
         /// What the evaluator said, shortened.
         reason: String,
     },
+    /// The agents are to ask models, and cannot.
+    #[error("suite “{suite}” lets agents ask models, but {reason}")]
+    Models {
+        /// Its name.
+        suite: String,
+        /// What is missing and what to do.
+        reason: String,
+    },
     /// The interpreter that the suite needs is not there.
     #[error(
         "no usable Python: {reason}; install Python 3.8 or later, or set evaluator.python to its path"
@@ -61,7 +69,7 @@ impl EvaluatorError {
     pub fn code(&self) -> Code {
         match self {
             Self::Suite { .. } | Self::Import { .. } => Code::InvalidInput,
-            Self::Python { .. } => Code::Config,
+            Self::Python { .. } | Self::Models { .. } => Code::Config,
             Self::Sandbox { .. } => Code::Sandbox,
             Self::Machine { .. } => Code::Exhausted,
             Self::Closed => Code::Conflict,

@@ -5,6 +5,7 @@ described in plan.rs and frame.rs. Each candidate's process has its own pid, mou
 namespaces and its own tmpfs, no capabilities, and the strict system call filter.
 """
 
+import fcntl
 import json
 import os
 import select
@@ -25,6 +26,7 @@ from harness_base import (
     check,
     libc,
     read_frame,
+    remove,
     write_frame,
 )
 from harness_candidate import candidate
@@ -54,11 +56,12 @@ class Tail:
 class Records:
     """The records of a candidate, and when its present stage must end."""
 
-    def __init__(self, fd, task, stages):
+    def __init__(self, fd, task, contract):
         self.fd, self.data, self.at = fd, bytearray(), 0
-        self.time, self.stages, self.stage = task["time"], len(stages), 0
-        self.most = 2 * task["output"] + (4 << 20)
-        self.deadline = time.monotonic() + self.time
+        own = task["times"] if contract.staged else []
+        self.times = [*own, *[task["time"]] * len(contract.stages)][: len(contract.stages)]
+        self.stage, self.most = 0, 2 * task["output"] + (4 << 20)
+        self.deadline = time.monotonic() + self.times[0]
 
     def take(self, data):
         self.data += data
@@ -67,9 +70,9 @@ class Records:
             if len(self.data) < self.at + 5 + size:
                 break
             self.at += 5 + size
-            if tag == ord("S") and self.stage < self.stages:
+            if tag == ord("S") and self.stage < len(self.times):
+                self.deadline = time.monotonic() + self.times[self.stage]
                 self.stage += 1
-                self.deadline = time.monotonic() + self.time
 
     def flooded(self):
         return len(self.data) > self.most
@@ -81,6 +84,7 @@ class Harness:
     def __init__(self, task):
         self.task = task
         self.count = 0
+        self.held = []
         self.self_fd = check(libc.syscall(PIDFD_OPEN, os.getpid(), 0), "pidfd_open")
         if task["namespaces"]:
             # Programs that the evaluator starts while it is imported get no capabilities.
@@ -99,6 +103,9 @@ class Harness:
 
     def evaluate(self, contract, request, body):
         self.count += 1
+        for fd, at, flags in self.held:
+            os.lseek(fd, at, os.SEEK_SET)
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags)
         directory = self.task["tmp"]
         if not self.task["namespaces"]:
             directory = os.path.join(directory, str(self.count))
@@ -119,7 +126,7 @@ class Harness:
                 os._exit(status)
         for _, write in pipes:
             os.close(write)
-        records = Records(pipes[0][0], self.task, contract.stages)
+        records = Records(pipes[0][0], self.task, contract)
         out, err = Tail(pipes[1][0]), Tail(pipes[2][0])
         timed_out = self.watch(pid, records, [out, err])
         _, status, usage = os.wait4(pid, 0)
@@ -129,9 +136,7 @@ class Harness:
             drain(sink)
             os.close(sink.fd)
         if not self.task["namespaces"]:
-            import shutil
-
-            shutil.rmtree(directory, ignore_errors=True)
+            remove(directory)
         killed = os.WIFSIGNALED(status)
         code = os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
         kept = bytes(records.data[: records.most])
@@ -177,6 +182,17 @@ class Harness:
                         poll.unregister(fd)
         finally:
             os.close(pidfd)
+
+
+def held():
+    """The files that the evaluator has open: where they stand and how is common to all forks."""
+    found = []
+    for fd in range(CONTROL + 1, 1024):
+        try:
+            found.append((fd, os.lseek(fd, 0, os.SEEK_CUR), fcntl.fcntl(fd, fcntl.F_GETFL)))
+        except OSError:
+            pass  # closed, or nothing that has a place
+    return found
 
 
 def drain(sink):
@@ -231,6 +247,7 @@ def main():
     # Candidates that see this process, where the kernel gives them no /proc of their own, may
     # not look into it.
     check(libc.prctl(DUMPABLE, 0, 0, 0, 0), "prctl")
+    harness.held = held()
     import gc
 
     gc.collect()

@@ -69,3 +69,24 @@ def write_frame(header, *blobs):
     header = json.dumps(header).encode()
     size = 4 + len(header) + sum(len(blob) for blob in blobs)
     write_all(CONTROL, b"".join((size.to_bytes(4, "big"), len(header).to_bytes(4, "big"), header, *blobs)))
+
+
+def remove(top):
+    """Removes a directory as sweep.rs does: it may be deeper than any recursion."""
+    left, count = [top], 0
+    try:
+        while left:
+            directory = left.pop()
+            os.chmod(directory, 0o700)
+            for name in os.listdir(directory):
+                path = os.path.join(directory, name)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    count += 1
+                    left.append("%s.%d" % (top, count))
+                    os.chmod(path, 0o700)
+                    os.rename(path, left[-1])
+                else:
+                    os.unlink(path)
+            os.rmdir(directory)
+    except OSError:
+        pass  # the keeper removes all of it in the end

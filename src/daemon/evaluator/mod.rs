@@ -16,14 +16,14 @@ use crate::{
         answer::Check,
         evaluation::{Evaluation, Isolation},
         genome::{Genome, Space},
-        suite::{self, Build, Bundle, Method, Suite},
+        suite::{self, Build, Bundle, Limits, Method, Suite},
     },
 };
 
 use self::{
     build::Builds,
     builtin::Builtin,
-    cases::Cases,
+    cases::{Cases, Runner},
     cgroup::Homes,
     directory::Directory,
     error::EvaluatorError,
@@ -44,11 +44,13 @@ mod frame;
 mod cgroup;
 mod plan;
 mod python;
+mod sweep;
 mod outcome;
 pub mod sandbox;
 mod worker;
 mod workers;
 mod directory;
+mod models;
 mod laying;
 mod build;
 mod pool;
@@ -66,6 +68,8 @@ pub struct EvaluatorConfig {
     pub helper: PathBuf,
     /// A directory of ours alone; what is left in it from an earlier life is removed.
     pub scratch: PathBuf,
+    /// The Unix socket of the proxy to language models, if there is one.
+    pub models: Option<PathBuf>,
 }
 
 /// How much of the sandbox must be there.
@@ -141,7 +145,7 @@ impl Evaluator {
             let left = entry.file_name();
             let left = left.to_str().and_then(|name| name.split_once('-')).map(|(kind, _)| kind);
             if matches!(left, Some("suite" | "room")) && !is_alive(&entry.file_name()) {
-                let _ = std::fs::remove_dir_all(entry.path());
+                let _ = sweep::remove(&entry.path());
             }
         }
         let interpreter = Arc::new(OnceCell::new());
@@ -181,12 +185,22 @@ impl Evaluator {
                 (task, interpreter, What::Program(argv.clone()), build.as_ref())
             }
             Method::Python {
-                evaluator, cascade, cascade_thresholds, feature_dimensions, ..
+                evaluator,
+                cascade,
+                cascade_thresholds,
+                cascade_times,
+                feature_dimensions,
+                ..
             } => {
                 let found = self.interpreter().await?;
-                let (cascade, thresholds) = (*cascade, cascade_thresholds.clone());
-                let task = found.task(evaluator, Contract::Functions { cascade, thresholds });
                 rules.features = Some(feature_dimensions.clone());
+                rules.times.clone_from(cascade_times);
+                let contract = Contract::Functions {
+                    cascade: *cascade,
+                    thresholds: cascade_thresholds.clone(),
+                    times: cascade_times.clone(),
+                };
+                let task = found.task(evaluator, contract);
                 (task, Some(found), What::Python(program), None)
             }
             Method::Shinka { evaluator, args, .. } => {
@@ -195,9 +209,11 @@ impl Evaluator {
                 (task, Some(found), What::Script(program), None)
             }
         };
+        let models = models::socket(suite, self.config.models.as_deref())?;
         let builds = self.builds(suite, build, profile).await?;
         let directory = self.suite_directory(bundle).await?;
         let recipe = self.recipe(suite, interpreter, profile, directory.0.clone());
+        let recipe = Recipe { models, ..recipe };
         let ready = Workers::open(recipe, task).await?;
         let pool = Pool::new(ready, builds, rules, space, what, workers, directory);
         Ok(Bench { kind: Kind::Pool(Box::new(pool)) })
@@ -216,12 +232,25 @@ impl Evaluator {
         let set = config::cases::read(own, "suite", bundle).map_err(|error| {
             EvaluatorError::Suite { suite: suite.name.clone(), reason: error.to_string() }
         })?;
-        let mut rules = rules(suite, profile);
+        let models = models::socket(suite, self.config.models.as_deref())?;
         let builds = self.builds(suite, own.build.as_ref(), profile).await?;
         let (task, interpreter) = self.programs().await;
         let nothing = self.suite_directory(&Bundle::new()).await?;
-        let recipe = self.recipe(suite, interpreter, profile, nothing.0.clone());
-        let runners = Workers::open(recipe, task.clone()).await?;
+        let runner = async |limits: &Limits| {
+            let suite = Suite { limits: limits.clone(), ..suite.clone() };
+            let recipe = self.recipe(&suite, interpreter, profile, nothing.0.clone());
+            let recipe = Recipe { models: models.clone(), ..recipe };
+            let workers = Workers::open(recipe, task.clone()).await?;
+            Ok::<_, EvaluatorError>(Runner { workers, rules: rules(&suite, profile) })
+        };
+        let common = runner(&suite.limits).await?;
+        let mut runners = Vec::new();
+        for stage in own.stages() {
+            runners.push(match &stage.limits {
+                Some(limits) => Some(runner(limits).await?),
+                None => None,
+            });
+        }
         let mut directories = vec![nothing];
         let all = set.stages.iter().flat_map(|(cases, _)| cases).chain(&set.held_out);
         let mut judges = None;
@@ -234,11 +263,12 @@ impl Evaluator {
             judges = Some(Workers::open(recipe, task).await?);
             directories.push(directory);
         }
+        let mut rules = rules(suite, profile);
         // Without namespaces a program of the suite may have the user of the agent's.
-        rules.in_process = judges.is_some() && !runners.contained;
+        rules.in_process = judges.is_some() && !common.workers.contained;
         let free = Semaphore::new(workers.clamp(1, MAX_WORKERS));
         let suite = own.clone();
-        Ok(Cases { runners, judges, builds, suite, set, rules, space, free, directories })
+        Ok(Cases { common, runners, judges, builds, suite, set, rules, space, free, directories })
     }
 
     /// Makes the suite's build ready, if it has one.
@@ -349,6 +379,7 @@ impl Evaluator {
             reduced: profile == Profile::Reduced,
             binds: interpreter.map(|found| found.binds.clone()).unwrap_or_default(),
             suite_dir,
+            models: None,
             limits: suite.limits.clone(),
         }
     }
@@ -361,6 +392,7 @@ fn rules(suite: &Suite, profile: Profile) -> Rules {
         limits: suite.limits.clone(),
         features: None,
         staged: false,
+        times: Vec::new(),
         isolation: profile.isolation(),
         in_process: true,
     }

@@ -29,6 +29,8 @@ pub struct Rules {
     pub features: Option<Vec<String>>,
     /// Whether the evaluator has stages.
     pub staged: bool,
+    /// Seconds that stages may take, in turn, where that is not what the limits say.
+    pub times: Vec<f64>,
     /// What the results are stamped with.
     pub isolation: Isolation,
     /// Whether candidate and scorer share a process, or a place without walls.
@@ -72,8 +74,12 @@ impl Rules {
         let mut evaluation = self.blank(&answer.reply);
         evaluation.metrics = told.metrics;
         evaluation.artifacts = told.artifacts;
-        let failed = (told.started != told.finished || told.started == 0)
-            .then(|| self.fault(answer, hits, told.error.as_ref()));
+        let failed = (told.started != told.finished || told.started == 0).then(|| {
+            if answer.reply.timed_out {
+                return self.late(told.started);
+            }
+            self.fault(answer, hits, told.error.as_ref())
+        });
         let stage = told.started.max(1);
         if let Some(failure) = &failed {
             if let Some(error) = &told.error {
@@ -207,6 +213,14 @@ impl Rules {
         self.fault(answer, hits, None)
     }
 
+    /// That a stage, counted from 1, took too long; 0: that all did.
+    fn late(&self, stage: u32) -> Failure {
+        let own = stage.checked_sub(1).and_then(|at| self.times.get(at as usize));
+        let own = own.filter(|_| self.staged).unwrap_or(&self.limits.time);
+        let reason = format!("it did not end within {own} s");
+        Failure { kind: FailureKind::TimedOut, reason }
+    }
+
     /// Why an evaluation ended without a result.
     fn fault(&self, answer: &Answer<'_>, hits: Hits, error: Option<&StageError<'_>>) -> Failure {
         let limits = &self.limits;
@@ -214,8 +228,7 @@ impl Rules {
         let memory = || over(format!("it wanted more than {} MiB of memory", limits.memory_mib));
         let crashed = |reason| Failure { kind: FailureKind::Crashed, reason };
         if answer.reply.timed_out {
-            let reason = format!("it did not end within {} s", limits.time);
-            return Failure { kind: FailureKind::TimedOut, reason };
+            return self.late(0);
         }
         if answer.reply.flooded {
             return bad(format!("it reported far more than {} KiB", limits.output_kib));

@@ -22,6 +22,8 @@ pub struct Plan {
     pub binds: Vec<PathBuf>,
     /// The suite's directory, read-only inside.
     pub suite: PathBuf,
+    /// The socket by which candidates ask models, if they may.
+    pub models: Option<PathBuf>,
     /// A directory for this worker alone, used where there are no mount namespaces.
     pub room: PathBuf,
     /// The control groups to make for it.
@@ -64,6 +66,8 @@ pub enum Contract {
         cascade: bool,
         /// What a stage must score for the next to run.
         thresholds: Vec<f64>,
+        /// Seconds that stages may take, in turn, where that is not what the limits say.
+        times: Vec<f64>,
     },
     /// It is a program that writes its results to files, as `ShinkaEvolve` wants it.
     Script {
@@ -73,6 +77,19 @@ pub enum Contract {
 }
 
 impl Task {
+    /// Seconds that all stages may take together, each `time` where nothing else is said of it.
+    #[must_use]
+    pub fn patience(&self, time: f64, stages: u32, staged: bool) -> f64 {
+        let times = match self {
+            Self::Python { contract: Contract::Functions { times, .. }, .. } if staged => {
+                &times[..]
+            }
+            _ => &[],
+        };
+        let named = times.iter().copied().map(Some).chain(std::iter::repeat(None));
+        (0..stages.max(1)).zip(named).map(|(_, own)| own.unwrap_or(time)).sum()
+    }
+
     /// How many processes of ours an evaluation has beside the candidate's.
     #[must_use]
     pub fn own(&self) -> u32 {

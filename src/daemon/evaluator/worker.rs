@@ -55,6 +55,8 @@ pub struct Recipe {
     pub binds: Vec<PathBuf>,
     /// The suite's directory.
     pub suite_dir: PathBuf,
+    /// The socket by which candidates ask models, if they may.
+    pub models: Option<PathBuf>,
     /// What one evaluation may use.
     pub limits: Limits,
 }
@@ -114,6 +116,7 @@ impl Recipe {
             reduced: self.reduced,
             binds: self.binds.clone(),
             suite: self.suite_dir.clone(),
+            models: self.models.clone(),
             room: self.scratch.join(format!("room-{}-{name}", std::process::id())),
             group: group.clone(),
             limits: self.limits.clone(),
@@ -123,7 +126,7 @@ impl Recipe {
             Task::Programs { .. } => (LONG_GRACE, 2 * MAX_GENOME),
             Task::Python { .. } | Task::Probe => (GRACE, 0),
         };
-        let plan = frame::encode(&plan, &[]).map_err(machine("be described"))?;
+        let message = frame::encode(&plan, &[]).map_err(machine("be described"))?;
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(machine("start"))?;
         ours.set_nonblocking(true).map_err(machine("start"))?;
         let socket = UnixStream::from_std(ours).map_err(machine("start"))?;
@@ -150,11 +153,12 @@ impl Recipe {
             contained: false,
             uses: 0,
         };
-        let start = timeout(STARTING, worker.hear(&plan)).await;
+        let start = timeout(STARTING, worker.hear(&message)).await;
         let refused = match start {
             Ok(Ok(Start::Ready { stages, staged, contained })) => {
-                let time = Duration::try_from_secs_f64(self.limits.time).unwrap_or(Duration::MAX);
-                worker.patience = time.saturating_mul(stages.max(1)).saturating_add(grace);
+                let time = plan.task.patience(self.limits.time, stages, staged);
+                let time = Duration::try_from_secs_f64(time).unwrap_or(Duration::MAX);
+                worker.patience = time.saturating_add(grace);
                 worker.staged = staged;
                 worker.contained = contained;
                 return Ok(worker);

@@ -88,3 +88,22 @@ pub(super) fn suite_digest(suite: &Suite, files: &Bundle) -> Result<Digest, Mana
     }
     Ok(sha256(text.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::suite::Method;
+
+    #[test]
+    fn results_with_models_are_not_taken_for_results_without() {
+        let method = Method::Command { argv: vec!["score".into()], build: None };
+        let suite = Suite::new("s", method);
+        let digest = |models| {
+            let suite = Suite { models, ..suite.clone() };
+            suite_digest(&suite, &Bundle::new()).unwrap()
+        };
+        assert_ne!(digest(true), digest(false));
+        // What a suite does not say is not in its digest, so that older results are found.
+        assert!(!suite::to_toml(&suite).unwrap().contains("models"));
+    }
+}

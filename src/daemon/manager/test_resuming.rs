@@ -35,6 +35,7 @@ async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
         python: "python3".into(),
         helper: "darwind".into(),
         scratch: dir.join("scratch"),
+        models: None,
     });
     let config = section::Manager { max_runs: 4, in_flight: 64, checkpoint_seconds: 60 };
     (registry.clone(), Manager::new(registry, evaluator, config, 1))

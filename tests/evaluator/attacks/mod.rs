@@ -1,9 +1,10 @@
 //! Attacks, each with its control: the same code is run as a plain process first, where it must
 //! succeed, so that its failure in the sandbox says something.
 //!
-//! An attack is Python that sets `worked`. It is tried as a candidate of a `python` suite and
-//! as one of a `command` suite.
+//! An attack is Python that sets `worked`. It is tried as a candidate of a `python` suite, as
+//! the program of a `command` suite, and as one that answers a case.
 
+mod clocks;
 mod deadline;
 mod kernel;
 mod network;
@@ -11,6 +12,7 @@ mod processes;
 mod reading;
 mod resources;
 mod results;
+mod state;
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -212,6 +214,24 @@ impl Bait {
         bench.close().await;
         evaluation
     }
+
+    /// Makes it as a program that answers a case.
+    async fn as_answer(&self, code: &str, limits: Limits) -> Evaluation {
+        let world = World::new();
+        let text = "kind = \"cases\"\nargv = [\"python3\", \"agent.py\"]\ncases = \"c\"\n";
+        let suite = Suite { limits, ..darwin::config::suite::parse(text).unwrap() };
+        let case = "{\"input\": \"\", \"expected\": \"\"}";
+        let bench = world.open(&suite, &[("c", case)]).await.unwrap();
+        let evaluation = bench.evaluate(&program(&self.program(code)), 0).await.unwrap();
+        bench.close().await;
+        evaluation
+    }
+}
+
+/// What became of an attack by a program that answers a case, as it says itself.
+fn said(evaluation: &Evaluation) -> String {
+    let [line] = &cases::log(evaluation)[..] else { panic!("{evaluation:?}") };
+    line["output"].as_str().unwrap().to_owned()
 }
 
 /// Runs a program without a sandbox, but not for ever.
@@ -241,11 +261,29 @@ async fn contained(who: Who, code: &str) {
     let bait = Bait::new();
     let (worked, said) = bait.works_outside(code);
     assert_eq!(worked, who.can(), "the control: {said}");
+    fails_inside(&bait, code).await;
+}
+
+/// Makes sure that the attack does nothing in a sandbox, and works without one or fails there for
+/// just this reason: that the machine's kernel was made without what it needs.
+async fn contained_unless(lacks: &str, code: &str) {
+    let bait = Bait::new();
+    let (worked, said) = bait.works_outside(code);
+    assert!(worked || said.contains(lacks), "the control: {said}");
+    if !worked {
+        eprintln!("no control on this machine: {said}");
+    }
+    fails_inside(&bait, code).await;
+}
+
+async fn fails_inside(bait: &Bait, code: &str) {
     for evaluation in
         [bait.as_function(code, limits()).await, bait.as_program(code, limits()).await]
     {
         assert_eq!(evaluation.scores, Ok(vec![0.0]), "it works inside: {evaluation:?}");
     }
+    let answer = bait.as_answer(code, limits()).await;
+    assert!(said(&answer).contains("\"score\": 0.0"), "it works inside: {answer:?}");
 }
 
 /// Makes sure that the attack works without a sandbox, and that a candidate which tries it
@@ -254,10 +292,26 @@ async fn stopped(code: &str, kind: FailureKind, said: &str) {
     let bait = Bait::new();
     let (worked, told) = bait.works_outside(code);
     assert!(worked, "the control: {told}");
-    assert_failed(bait.as_function(code, limits()).await, kind, said);
-    let failure = failure(bait.as_program(code, limits()).await);
-    // What a program makes of a refusal is its own affair, but it has no score.
-    assert!([kind, FailureKind::Crashed].contains(&failure.kind), "{failure:?}");
+    let layers = World::new().evaluator.layers().await;
+    let groups =
+        layers.iter().filter(|layer| ["memory limit", "process limit"].contains(&layer.name));
+    let counted =
+        groups.clone().count() == 2 && groups.into_iter().all(|layer| layer.state.is_ok());
+    let function = bait.as_function(code, limits()).await;
+    let program = bait.as_program(code, limits()).await;
+    if counted {
+        assert_failed(function, kind, said);
+        // What a program makes of a refusal is its own affair, but it has no score.
+        let failure = failure(program);
+        assert!([kind, FailureKind::Crashed].contains(&failure.kind), "{failure:?}");
+    } else {
+        // Nobody counts how often a process was refused what is over its own limit.
+        for evaluation in [function, program] {
+            assert_ne!(evaluation.scores, Ok(vec![1.0]), "{evaluation:?}");
+        }
+    }
+    let answer = bait.as_answer(code, limits()).await;
+    assert!(!self::said(&answer).contains("\"score\": 1.0"), "{answer:?}");
 }
 
 /// The processes of this machine that were started with `mark` among their arguments.

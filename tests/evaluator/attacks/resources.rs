@@ -162,6 +162,47 @@ for i in range(50000): result['deep'] = [result['deep']]";
     bench.close().await;
 }
 
+/// Makes of a tree what a careless reader does not get to the end of.
+const TREES: [(&str, &str); 3] = [
+    ("for i in range(3000): os.mkdir('d'); os.chdir('d')", "deep"),
+    ("for i in range(11000): open('f%d' % i, 'w').close()", "more than 10000"),
+    ("open('large', 'w').truncate(100 << 20)", "64 MiB"),
+];
+
+#[tokio::test]
+async fn deep_and_huge_trees_of_results() {
+    // What a build leaves is the one tree that is collected.
+    let text = "kind = \"cases\"\nargv = [\"true\"]\ncases = \"c\"\n\
+                [build]\nargv = [\"python3\", \"build.py\"]\n";
+    let suite = darwin::config::suite::parse(text).unwrap();
+    let world = World::new();
+    let case = "{\"input\": \"\", \"expected\": \"\"}";
+    let bench = world.open(&suite, &[("c", case)]).await.unwrap();
+    for (make, said) in TREES {
+        let make = format!("import os\n{make}");
+        let told = bench.evaluate(&genome(&[("build.py", &make)]), 0).await.unwrap();
+        assert_failed(told, FailureKind::BadMetrics, said);
+        let fine = bench.evaluate(&genome(&[("build.py", "")]), 0).await.unwrap();
+        assert_eq!(fine.scores, Ok(vec![1.0]), "after {make}");
+        // The control: who collects it without bounds has too much of it, or fails.
+        let dir = TempDir::new().unwrap();
+        let collect = "
+import os, sys
+def collect(path):
+    if os.path.isfile(path): return [len(open(path, 'rb').read())]
+    return [size for name in os.listdir(path) for size in collect(path + '/' + name)]
+sizes = collect('.')
+print(len(sizes) > 10000 or sum(sizes) > 64 << 20)";
+        let made = plain(dir.path(), &["python3", "-c", &make]);
+        assert!(made.status.success(), "{made:?}");
+        let output = plain(dir.path(), &["python3", "-c", collect]);
+        let (all, failed) = (&output.stdout[..] == b"True\n", !output.status.success());
+        assert!(all || failed, "{make}: {output:?}");
+        assert!(plain(dir.path(), &["rm", "-rf", "d"]).status.success());
+    }
+    bench.close().await;
+}
+
 #[tokio::test]
 async fn huge_results() {
     let world = World::new();
@@ -186,21 +227,100 @@ result = types.SimpleNamespace(metrics={'combined_score': 1},
     bench.close().await;
 }
 
-#[tokio::test]
-async fn a_zip_bomb_among_the_artefacts_stays_packed() {
-    let world = World::new();
-    let text = "
-import zlib
-def evaluate(path):
-    packer = zlib.compressobj(9)
-    bomb = b''.join([packer.compress(bytes(1 << 20)) for i in range(40)] + [packer.flush()])
-    return type('Result', (), {'metrics': {'combined_score': len(bomb)},
-                               'artifacts': {'bomb.zip': bomb}})()
+/// Of each way to pack: what packs so many MiB, and what unpacks them.
+const PACKERS: [(&str, u64, &str); 2] = [("bomb.zip", 40, ZIP), ("bomb.lz4", 10, LZ4)];
+const ZIP: &str = "
+import io, zipfile
+def pack(size):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as file: file.writestr('x', bytes(size))
+    return packed.getvalue()
+def unpack(packed): return zipfile.ZipFile(io.BytesIO(packed)).read('x')
 ";
-    let bench = world.python(text).await.unwrap();
-    let evaluation = bench.evaluate(&program(""), 0).await.unwrap();
-    let packed = evaluation.artifacts["bomb.zip"].len();
-    assert_eq!(evaluation.scores, Ok(vec![packed as f64]));
-    assert!(packed < 64 << 10);
-    bench.close().await;
+/// A block of LZ4: sequences of letters, how far back to go, and how many to repeat from there.
+const LZ4: &str = "
+def pack(size):
+    rest = size - 20
+    return b'\\x1fx\\x01\\0' + b'\\xff' * (rest // 255) + bytes([rest % 255])
+def unpack(packed):
+    out, at = bytearray(), 0
+    def length(known):
+        nonlocal at
+        more = 255 if known == 15 else 0
+        while more == 255:
+            more = packed[at]
+            at, known = at + 1, known + more
+        return known
+    while at < len(packed):
+        token = packed[at]
+        at += 1
+        letters = length(token >> 4)
+        out += packed[at:at + letters]
+        at += letters
+        if at < len(packed):
+            back = packed[at] + 256 * packed[at + 1]
+            at += 2
+            repeated = length(token & 15) + 4
+            out += (out[-back:] * (repeated // back + 1))[:repeated]
+    return out
+";
+
+#[tokio::test]
+async fn an_lz4_bomb_that_is_unpacked() {
+    let code = format!("{LZ4}\nworked = len(unpack(pack(400 << 20))) == 400 << 20");
+    stopped(&code, FailureKind::OverLimit, "256 MiB").await;
+}
+
+#[tokio::test]
+async fn bombs_among_the_artefacts_stay_packed() {
+    for (name, mib, packer) in PACKERS {
+        let text = format!(
+            "{packer}
+def evaluate(path):
+    bomb = pack({mib} << 20)
+    return type('Result', (), {{'metrics': {{'combined_score': len(bomb)}},
+                               'artifacts': {{{name:?}: bomb}}}})()"
+        );
+        let world = World::new();
+        let bench = world.python(&text).await.unwrap();
+        let evaluation = bench.evaluate(&program(""), 0).await.unwrap();
+        let bomb = &evaluation.artifacts[name];
+        assert_eq!(evaluation.scores, Ok(vec![bomb.len() as f64]));
+        assert!(bomb.len() < 64 << 10, "{}", bomb.len());
+        bench.close().await;
+        // The control: who unpacks it has all of it.
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join(name), bomb).unwrap();
+        let unpack = format!("{packer}\nprint(len(unpack(open({name:?}, 'rb').read())) >> 20)");
+        let output = plain(dir.path(), &["python3", "-c", &unpack]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{mib}\n"), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn ten_gigabytes_of_output() {
+    let code = "
+block = b'x' * (1 << 20)
+for i in range(10 << 10):
+    rest = memoryview(block)
+    while rest: rest = rest[os.write(1, rest):]
+worked = True";
+    let bait = Bait::new();
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("agent.py"), bait.program(code)).unwrap();
+    // The control: who reads a plain process's output gets all of it.
+    let output = plain(dir.path(), &["sh", "-c", "python3 agent.py | wc -c"]);
+    let count: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+    assert!(count > 10 << 30, "{output:?}");
+    let patient = Limits { time: 300.0, ..limits() };
+    let function = bait.as_function(code, patient.clone()).await;
+    assert_eq!(function.scores, Ok(vec![1.0]), "{function:?}");
+    let program = bait.as_program(code, patient.clone()).await;
+    let answer = bait.as_answer(code, patient).await;
+    for evaluation in [&function, &program, &answer] {
+        let kept: usize = evaluation.artifacts.values().map(bytes::Bytes::len).sum();
+        assert!(kept <= 64 << 10, "{kept}");
+    }
+    assert_failed(program, FailureKind::BadMetrics, "64 KiB");
+    assert!(cases::log(&answer)[0]["why"].as_str().unwrap().contains("64 KiB"), "{answer:?}");
 }

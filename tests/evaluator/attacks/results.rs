@@ -29,6 +29,93 @@ worked = True";
     }
 }
 
+/// Puts links in the place of results and results in the place of links, without end.
+const SWAP: &str = "
+import os
+def swap_files():
+    while True:
+        for name in ('metrics.json', 'correct.json'):
+            os.symlink(TARGET + '/' + name, 'new')
+            os.rename('new', name)
+            with open('new', 'w') as file: file.write(FINE[name])
+            os.rename('new', name)
+def swap_directories():
+    here = os.getcwd()
+    os.chdir('..')
+    while True:
+        os.rename(here, 'real')
+        os.symlink(TARGET, here)
+        os.unlink(here)
+        os.rename('real', here)
+";
+
+#[tokio::test]
+async fn whoever_swaps_results_for_links_while_they_are_read_wins_no_race() {
+    let (forged, fine) = ("{\"combined_score\": 99}", "{\"combined_score\": 2.5}");
+    let right = "{\"correct\": true}";
+    let fines = format!("FINE = {{'metrics.json': {fine:?}, 'correct.json': {right:?}}}");
+    // The control: who looks whether it is a link and then opens it loses, and soon.
+    let dir = TempDir::new().unwrap();
+    let (target, results) = (dir.path().join("target"), dir.path().join("results"));
+    for (at, metrics) in [(&target, forged), (&results, fine)] {
+        fs::create_dir(at).unwrap();
+        fs::write(at.join("metrics.json"), metrics).unwrap();
+        fs::write(at.join("correct.json"), right).unwrap();
+    }
+    let naive = format!(
+        "TARGET = {:?}\n{fines}\n{SWAP}
+import signal, sys, time
+where = os.path.join(os.getcwd(), 'metrics.json')
+for swap in (swap_files, swap_directories):
+    pid = os.fork()
+    if pid == 0:
+        try: swap()
+        finally: os._exit(1)
+    end, lost = time.monotonic() + 20, False
+    while time.monotonic() < end and not lost:
+        try:
+            if not os.path.islink(where) and not os.path.islink(os.path.dirname(where)):
+                with open(where) as file: lost = '99' in file.read()
+        except OSError: pass
+    os.kill(pid, signal.SIGKILL)
+    os.wait()
+    # It may have been amid a turn.
+    if os.path.isdir('../real'):
+        if os.path.islink(os.path.dirname(where)): os.unlink(os.path.dirname(where))
+        os.rename('../real', os.path.dirname(where))
+    print(lost)",
+        target.display().to_string()
+    );
+    let output = plain(&results, &["python3", "-c", &naive]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "True\nTrue\n", "{output:?}");
+
+    let world = World::new();
+    let script = shinka::script();
+    let files =
+        [("evaluate.py", script.as_str()), ("metrics.json", forged), ("correct.json", right)];
+    let bench = world.open(&shinka::shinka(limits(), &[]), &files).await.unwrap();
+    let mut read = 0;
+    for turn in 0..40 {
+        let swap = ["swap_files", "swap_directories"][turn % 2];
+        let text = format!(
+            "{}\nTARGET = '/suite'\n{fines}\n{SWAP}
+os.chdir(args.results_dir)
+if os.fork() == 0: {swap}()",
+            shinka::FINE
+        );
+        let evaluation = bench.evaluate(&program(&text), 0).await.unwrap();
+        match &evaluation.scores {
+            Ok(scores) => {
+                assert_eq!(scores, &[2.5], "{evaluation:?}");
+                read += 1;
+            }
+            Err(failure) => assert!(failure.reason.contains(".json"), "{failure:?}"),
+        }
+    }
+    assert!(read > 0, "it was at work, and yet results were read");
+    bench.close().await;
+}
+
 #[tokio::test]
 async fn pipes_devices_and_sockets_in_the_place_of_results_hold_nobody_up() {
     let code = "

@@ -11,6 +11,7 @@ fn rules() -> Rules {
         limits: Limits { output_kib: 1, ..Limits::default() },
         features: Some(Vec::new()),
         staged: true,
+        times: Vec::new(),
         isolation: Isolation::Full,
         in_process: true,
     }

@@ -63,7 +63,8 @@ pub fn limit(limits: &Limits, group: &Group, own: u32) -> io::Result<()> {
     let room = if group.bounds_processes() { own + 16 } else { own };
     let mut list = vec![
         // Not 0: a program of the system that takes core dumps from a pipe would get them
-        // all the same, but not with this length, which the kernel holds for a fault.
+        // all the same, but not with this length, which the kernel holds for a fault. The filter
+        // keeps it so.
         (Resource::Core, 1),
         (Resource::Nofile, DESCRIPTORS),
         (Resource::Fsize, mib(limits.disk_mib.max(1))),

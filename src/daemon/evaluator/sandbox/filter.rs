@@ -141,6 +141,14 @@ pub fn program(namespaces: bool) -> io::Result<BpfProgram> {
     for (_, call) in ORDINARY.iter().chain(HERE).chain(own) {
         rules.insert(*call, Vec::new());
     }
+    // At any other length than theirs, be it none, core dumps would go to the machine's helper.
+    let core = u64::from(libc::RLIMIT_CORE);
+    let another = |argument| rule([condition(argument, Width::Dword, Is::Ne, core)]);
+    let asked = rule([condition(2, Width::Qword, Is::Eq, 0)]);
+    rules.insert(libc::SYS_prlimit64, vec![another(1)?, asked?]);
+    if let Some(set) = rules.get_mut(&libc::SYS_setrlimit) {
+        *set = vec![another(0)?];
+    }
     if namespaces {
         rules.insert(libc::SYS_clone, Vec::new());
         let unix = rule([is(0, Is::Eq, libc::AF_UNIX)]);

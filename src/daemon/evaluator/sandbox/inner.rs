@@ -66,6 +66,9 @@ fn prepare(
         Inside { ours, suite: plan.suite.clone(), tmp }
     };
     if !spaces {
+        if plan.models.is_some() {
+            return Err(no_models());
+        }
         make_room(plan, &inside).map_err(layer("scratch directory"))?;
     }
     let reach = reach(plan, &inside, spaces);
@@ -76,8 +79,8 @@ fn prepare(
     let listener;
     if spaces {
         process::name_host("darwin");
-        let parts =
-            view::Parts::open(&plan.binds, &plan.suite, programs).map_err(layer("mounts"))?;
+        let parts = view::Parts::open(&plan.binds, &plan.suite, plan.models.as_deref(), programs)
+            .map_err(layer("mounts"))?;
         confine::become_user(USER).map_err(layer("own user"))?;
         let options = view::tmp_options(plan.limits.disk_mib);
         parts.enter(&files, &options).map_err(layer("mounts"))?;
@@ -98,20 +101,18 @@ fn prepare(
     } else {
         confine::drop_privileges().map_err(layer("privileges"))?;
     }
-    // One that mounts for its candidates may not be bounded in its files: a kernel with
-    // Landlock refuses mounts then.
+    reach::be_quiet().map_err(layer("Landlock"))?;
     match &reach {
-        Some(reach) if !spaces => reach.enter(&inside.tmp).map_err(layer("Landlock"))?,
+        Some(reach) if !spaces => reach.enter(&inside.tmp, &[]).map_err(layer("Landlock"))?,
         _ => {}
     }
-    reach::leave_others_alone().map_err(layer("Landlock"))?;
     let outer = filter::program(spaces).map_err(layer("system call filter"))?;
     seccompiler::apply_filter(&outer)
         .map_err(|error| Fault::new("system call filter", &io::Error::other(error)))?;
     let ready = |stages| Start::Ready { stages, staged: false, contained: spaces };
     match (&plan.task, listener) {
         (Task::Python { python, .. }, _) => {
-            let error = become_python(python, &inside, control);
+            let error = become_python(python, &inside, plan.models.is_some(), control);
             Err(Fault::new("the interpreter's start", &error))
         }
         (Task::Programs { bin }, Some(listener)) => {
@@ -120,6 +121,7 @@ fn prepare(
                 tmp: &inside.tmp,
                 ours: &inside.ours,
                 environment: environment(&inside.tmp, bin.as_deref()),
+                models: plan.models.is_some(),
                 filter: &program,
                 reach: reach.as_ref(),
                 limits: &plan.limits,
@@ -134,6 +136,13 @@ fn prepare(
             std::process::exit(0);
         }
     }
+}
+
+/// That there is no way to open one socket and no other.
+fn no_models() -> Fault {
+    let reason = "without namespaces, who may connect to one socket may to all of this machine";
+    let hint = "allow namespaces (see `darwin doctor`), or take a suite without models";
+    Fault { layer: "model access".into(), reason: reason.into(), hint: hint.into() }
 }
 
 /// Where things are, seen from inside.
@@ -161,9 +170,11 @@ fn task(plan: &Plan, inside: &Inside, spaces: bool, reach: Option<&Reach>) -> St
     let Task::Python { path, evaluator, contract, .. } = &plan.task else {
         return String::new();
     };
-    let (args, cascade, thresholds) = match contract {
-        Contract::Functions { cascade, thresholds } => (None, *cascade, thresholds.as_slice()),
-        Contract::Script { args } => (Some(args), false, &[][..]),
+    let (args, cascade, thresholds, times) = match contract {
+        Contract::Functions { cascade, thresholds, times } => {
+            (None, *cascade, thresholds.as_slice(), times.as_slice())
+        }
+        Contract::Script { args } => (Some(args), false, &[][..], &[][..]),
     };
     json!({
         "suite": inside.suite,
@@ -174,6 +185,7 @@ fn task(plan: &Plan, inside: &Inside, spaces: bool, reach: Option<&Reach>) -> St
         "cascade": cascade,
         "thresholds": thresholds,
         "time": plan.limits.time,
+        "times": times,
         "output": plan.limits.output_kib.saturating_mul(1 << 10),
         "namespaces": spaces,
         "tmp_options": view::tmp_options(plan.limits.disk_mib),
@@ -236,7 +248,7 @@ fn environment(tmp: &Path, bin: Option<&Path>) -> Vec<(&'static str, OsString)> 
 }
 
 /// Replaces this process by the interpreter. Returns only if it cannot.
-fn become_python(python: &Path, inside: &Inside, control: &UnixStream) -> io::Error {
+fn become_python(python: &Path, inside: &Inside, models: bool, control: &UnixStream) -> io::Error {
     let start = || -> io::Result<Infallible> {
         let held = control.as_fd().try_clone_to_owned()?;
         // SAFETY: no object owns descriptor 3 here: all from there on were closed at the
@@ -252,6 +264,9 @@ fn become_python(python: &Path, inside: &Inside, control: &UnixStream) -> io::Er
         command.env_clear().envs(environment(&inside.tmp, python.parent()));
         // Else each fork resolves the same symbols again.
         command.env("LD_BIND_NOW", "1");
+        if models {
+            command.env(view::MODELS_VARIABLE, view::MODELS);
+        }
         Err(command.exec())
     };
     match start() {

@@ -42,6 +42,7 @@ use self::watch::Ended;
 use super::{
     frame,
     plan::{Fault, MAX_PLAN, Plan, Start, USER},
+    sweep,
 };
 
 /// The first argument of a `darwind` that is to be a sandbox.
@@ -90,7 +91,7 @@ fn keep() -> ExitCode {
         return ExitCode::from(crate::code::Code::Usage.exit());
     };
     let ended = run(&mut plan, &control);
-    let _ = fs::remove_dir_all(&plan.room);
+    let _ = sweep::remove(&plan.room);
     match ended {
         // A daemon that lives reads from the groups what went wrong, and removes them.
         Ok(Ended::Inside) => ExitCode::SUCCESS,

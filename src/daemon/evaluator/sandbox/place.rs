@@ -33,6 +33,8 @@ pub struct Place<'a> {
     pub ours: &'a Path,
     /// The environment's variables, all of them.
     pub environment: Vec<(&'static str, OsString)>,
+    /// Whether the agent's own programs may ask models.
+    pub models: bool,
     /// The system call filter.
     pub filter: &'a [sock_filter],
     /// What candidates may reach at most.
@@ -104,6 +106,9 @@ impl Place<'_> {
             view::mount_tmp(self.tmp, &view::tmp_options(self.limits.disk_mib))?;
             let _ = view::mount_proc(Path::new("/proc"));
             lay(&agent, files, body)?;
+            if self.models && what != For::Agent {
+                view::remove(Path::new(view::MODELS))?;
+            }
             match what {
                 For::Scorer => view::protect(&agent)?,
                 For::Judge => view::cover(self.ours)?,
@@ -119,7 +124,9 @@ impl Place<'_> {
             lay(&agent, files, body)?;
         }
         if let Some(reach) = self.reach {
-            reach.enter(&directory)?;
+            // Without mounts to take away, this is what keeps the suite from the agent.
+            let hidden = [self.suite, self.ours];
+            reach.enter(&directory, if what == For::Agent { &hidden } else { &[] })?;
         }
         seccompiler::apply_filter(self.filter).map_err(io::Error::other)?;
         Ok(Entered { place: self, what, directory, agent, seed })
@@ -184,6 +191,9 @@ impl Entered<'_> {
                 }
                 _ => {}
             }
+        }
+        if self.what == For::Agent && self.place.models {
+            all.push((view::MODELS_VARIABLE, view::MODELS.into()));
         }
         if self.what == For::Scorer {
             all.push(("DARWIN_RUN", self.place.ours.join(view::RUN).into()));

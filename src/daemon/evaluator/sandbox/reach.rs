@@ -42,18 +42,23 @@ impl Reach {
         Some(Self { abi, rules: rules.collect() })
     }
 
-    /// Bounds this process to it for good, and to `own`, where it may do anything.
+    /// Bounds this process to it for good, less what is `hidden`, and to `own`, where it may do
+    /// anything.
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub fn enter(&self, own: &Path) -> io::Result<()> {
+    pub fn enter(&self, own: &Path, hidden: &[&Path]) -> io::Result<()> {
         let own = (own.to_owned(), AccessFs::from_all(self.abi));
-        let rules = self.rules.iter().chain([&own]).map(|(path, rights)| {
+        let shown = self.rules.iter().filter(|(path, _)| !hidden.contains(&path.as_path()));
+        let rules = shown.chain([&own]).map(|(path, rights)| {
             let path = PathFd::new(path).map_err(io::Error::other)?;
             Ok::<_, io::Error>(PathBeneath::new(path, *rights))
         });
         let rules: Vec<_> = rules.collect::<io::Result<_>>()?;
-        let bounds = ruleset().and_then(|bounds| bounds.handle_access(AccessFs::from_all(NEWEST)));
+        let bounds = Ruleset::default()
+            .handle_access(AccessFs::from_all(NEWEST))
+            .and_then(|bounds| bounds.handle_access(AccessNet::from_all(NEWEST)))
+            .and_then(|bounds| bounds.scope(Scope::from_all(NEWEST)));
         bounds
             .and_then(Ruleset::create)
             .and_then(|made| made.add_rules(rules.into_iter().map(Ok::<_, landlock::RulesetError>)))
@@ -74,19 +79,19 @@ impl Reach {
     }
 }
 
-/// Bounds this process to no TCP and to signals and abstract sockets of its own, but leaves it
-/// its mounts. What it and those below it are refused is not logged: that could be endless.
+/// Has what those below this process are refused not logged: that could be endless.
+///
+/// It is not bounded itself: bounds on files would keep it from mounting for its candidates, and
+/// any others would, by a rule of the kernel's, keep all below it from moving a file from one
+/// directory to another, whatever their own bounds say.
 ///
 /// # Errors
 /// If the kernel refuses.
-pub fn leave_others_alone() -> io::Result<()> {
-    if abi().is_none() {
-        return Ok(());
+pub fn be_quiet() -> io::Result<()> {
+    if abi().is_some() {
+        let quiet = RestrictSelf::default().log_subdomains(false).and_then(RestrictSelf::apply);
+        quiet.map_err(io::Error::other)?;
     }
-    let quiet = RestrictSelf::default().log_subdomains(false).and_then(RestrictSelf::apply);
-    quiet.map_err(io::Error::other)?;
-    let bounded = ruleset().and_then(Ruleset::create);
-    bounded.and_then(landlock::RulesetCreated::restrict_self).map_err(io::Error::other)?;
     Ok(())
 }
 
@@ -94,10 +99,6 @@ pub fn leave_others_alone() -> io::Result<()> {
 #[must_use]
 pub fn version() -> Option<String> {
     abi().map(|abi| abi.to_string())
-}
-
-fn ruleset() -> Result<Ruleset, landlock::RulesetError> {
-    Ruleset::default().handle_access(AccessNet::from_all(NEWEST))?.scope(Scope::from_all(NEWEST))
 }
 
 fn abi() -> Option<ABI> {

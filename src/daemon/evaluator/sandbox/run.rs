@@ -2,8 +2,8 @@
 //! which hands its arguments and its three standard streams to our first process over a
 //! socket; that forks a second place, and answers with the status.
 //!
-//! The streams travel as descriptors, so nothing is copied and a pipe ends when its writers
-//! do. One message holds a whole request, and the socket is only in the scorer's place.
+//! The streams travel as descriptors, so nothing is copied but files, and a pipe ends when its
+//! writers do. One message holds a whole request, and the socket is only in the scorer's place.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,6 +20,7 @@ use std::{
     },
     path::Path,
     process::ExitStatus,
+    thread::{self, JoinHandle},
 };
 
 use rustix::{
@@ -37,7 +38,7 @@ use super::{
     place::{For, Place},
     process, view,
 };
-use crate::daemon::evaluator::plan::Item;
+use crate::daemon::evaluator::{plan::Item, sweep};
 
 /// The socket's name, among our own files.
 const SOCKET: &str = "run.socket";
@@ -68,19 +69,49 @@ pub fn ask(args: &[impl AsRef<OsStr>]) -> io::Result<u8> {
     let ours = own.as_deref().and_then(|path| Path::new(path).parent());
     let to = socket(SocketFlags::CLOEXEC)?;
     connect(&to, &SocketAddrUnix::new(ours.unwrap_or(Path::new(view::OURS)).join(SOCKET))?)?;
-    let (input, out, err) = (io::stdin(), io::stdout(), io::stderr());
-    let streams = [input.as_fd(), out.as_fd(), err.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut rights = SendAncillaryBuffer::new(&mut space);
-    rights.push(SendAncillaryMessage::ScmRights(&streams));
-    sendmsg(&to, &[IoSlice::new(&message)], &mut rights, SendFlags::empty())?;
+    let (input, _) = piped(io::stdin().as_fd(), true)?;
+    let (out, out_pump) = piped(io::stdout().as_fd(), false)?;
+    let (err, err_pump) = piped(io::stderr().as_fd(), false)?;
+    {
+        let streams = [input.as_fd(), out.as_fd(), err.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        rights.push(SendAncillaryMessage::ScmRights(&streams));
+        sendmsg(&to, &[IoSlice::new(&message)], &mut rights, SendFlags::empty())?;
+    }
+    // Their readers shall see the end when the program's own ends close.
+    drop((input, out, err));
     let mut status = [0; 4];
     fs::File::from(to).read_exact(&mut status).map_err(|_| {
         io::Error::other("it could not be started; its streams must be no directories")
     })?;
+    for pump in [out_pump, err_pump].into_iter().flatten() {
+        let _ = pump.join();
+    }
     let status = ExitStatus::from_raw(i32::from_be_bytes(status));
     let signal = || 128 + status.signal().unwrap_or(0);
     Ok(u8::try_from(status.code().unwrap_or_else(signal)).unwrap_or(FAILED))
+}
+
+/// A stream to hand over: `own`, but where that is a file a pipe, from or to which its content is
+/// pumped. Who has a file as a stream could open it anew, for writing, too.
+fn piped(own: BorrowedFd<'_>, input: bool) -> io::Result<(OwnedFd, Option<JoinHandle<()>>)> {
+    let own = own.try_clone_to_owned()?;
+    if !is_file(&own)? || fcntl_getfl(&own)?.contains(OFlags::PATH) {
+        return Ok((own, None));
+    }
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (given, from, to) = if input { (read, own, write) } else { (write, read, own) };
+    let (mut from, mut to) = (fs::File::from(from), fs::File::from(to));
+    let pump = move || {
+        // Whoever reads may stop before the end.
+        let _ = io::copy(&mut from, &mut to);
+    };
+    Ok((given, Some(thread::Builder::new().spawn(pump)?)))
+}
+
+fn is_file(stream: &OwnedFd) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(stream)?.st_mode).is_file())
 }
 
 /// Makes the socket in `dir`.
@@ -229,7 +260,7 @@ impl<'a> Runs<'a> {
         self.cpu_us += ended.cpu_us;
         self.max_rss = self.max_rss.max(ended.max_rss);
         if !self.place.namespaces {
-            let _ = fs::remove_dir_all(self.place.directory(run.count));
+            let _ = sweep::remove(&self.place.directory(run.count));
         }
         let mut status = [0; 4];
         if fs::File::from(run.status).read_exact(&mut status).is_err() {
@@ -253,9 +284,10 @@ fn receive(from: &OwnedFd) -> io::Result<(Vec<OsString>, [OwnedFd; 3])> {
     });
     let fds: Vec<OwnedFd> = fds.flatten().collect();
     for fd in &fds {
-        // From a directory the way leads on, past every mount that hides.
+        // From a directory the way leads on, past every mount that hides; a file could be opened
+        // anew, and written to.
         let path = fcntl_getfl(fd)?.contains(OFlags::PATH);
-        if path || FileType::from_raw_mode(fstat(fd)?.st_mode).is_dir() {
+        if path || is_file(fd)? || FileType::from_raw_mode(fstat(fd)?.st_mode).is_dir() {
             return Err(bad());
         }
     }

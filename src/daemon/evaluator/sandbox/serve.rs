@@ -27,6 +27,7 @@ use crate::{
     daemon::evaluator::{
         frame,
         plan::{Job, Reply, Request, Status},
+        sweep,
     },
     domain::genome::{MAX_FILES, MAX_GENOME, MAX_PATH},
 };
@@ -207,7 +208,7 @@ impl One<'_> {
     fn sweep(&self) {
         if !self.place.namespaces {
             process::kill_children();
-            let _ = fs::remove_dir_all(self.place.directory(self.count));
+            let _ = sweep::remove(&self.place.directory(self.count));
         }
     }
 }

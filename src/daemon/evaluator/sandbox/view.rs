@@ -24,6 +24,10 @@ pub const SUITE: &str = "/suite";
 pub const OURS: &str = "/run/darwin";
 /// What a scorer starts candidates with, among our own files.
 pub const RUN: &str = "darwin-run";
+/// The socket by which candidates ask models, where they may.
+pub const MODELS: &str = "/run/model.sock";
+/// The environment's variable that names it.
+pub const MODELS_VARIABLE: &str = "DARWIN_MODEL_SOCKET";
 /// The one place to write in.
 pub const TMP: &str = "/tmp";
 /// Files that one candidate may make.
@@ -52,12 +56,17 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Opens them: the system, `binds` at their own paths, `suite`, the devices, and with
-    /// `runs` this program, which is what starts candidates for a scorer.
+    /// Opens them: the system, `binds` at their own paths, `suite`, the socket to `models`, the
+    /// devices, and with `runs` this program, which is what starts candidates for a scorer.
     ///
     /// # Errors
     /// If one is missing or the kernel refuses.
-    pub fn open(binds: &[PathBuf], suite: &Path, runs: bool) -> io::Result<Self> {
+    pub fn open(
+        binds: &[PathBuf],
+        suite: &Path,
+        models: Option<&Path>,
+        runs: bool,
+    ) -> io::Result<Self> {
         // Nothing that is mounted here may show outside.
         mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)?;
         let (mut trees, mut links) = (Vec::new(), Vec::new());
@@ -79,6 +88,10 @@ impl Parts {
             trees.push((path.clone(), read_only(path, false)?));
         }
         trees.push((PathBuf::from(SUITE), read_only(suite, false)?));
+        if let Some(socket) = models {
+            // Who connects writes to the socket, not to where it is mounted.
+            trees.push((PathBuf::from(MODELS), read_only(socket, false)?));
+        }
         for name in DEVICES {
             let path = Path::new("/dev").join(name);
             trees.push((path.clone(), read_only(&path, true)?));

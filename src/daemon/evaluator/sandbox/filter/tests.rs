@@ -173,6 +173,19 @@ fn nobody_types_into_a_terminal_or_lowers_the_kernels_guard() {
 }
 
 #[test]
+fn nobody_changes_the_limit_of_core_dumps() {
+    let [core, files] = [libc::RLIMIT_CORE, libc::RLIMIT_NOFILE].map(u64::from);
+    assert_eq!(answer(libc::SYS_prlimit64, &[0, core, 0x1000, 0]), REFUSED);
+    assert_eq!(answer(libc::SYS_prlimit64, &[0, core | 1 << 40, 0x1000, 0]), REFUSED);
+    assert_eq!(answer(libc::SYS_prlimit64, &[0, core, 0, 0x1000]), ALLOWED);
+    assert_eq!(answer(libc::SYS_prlimit64, &[0, files, 0x1000, 0]), ALLOWED);
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(answer(libc::SYS_setrlimit, &[core, 0x1000]), REFUSED);
+        assert_eq!(answer(libc::SYS_setrlimit, &[files, 0x1000]), ALLOWED);
+    }
+}
+
+#[test]
 fn calls_of_another_architecture_end_the_process() {
     let mut of_another = program(true).unwrap();
     // As if the number's neighbour, the architecture, had been another.
