@@ -105,7 +105,7 @@ impl Evolve {
         for warning in &project.warnings {
             context.out.warn(plain(warning));
         }
-        let configured = Context::config(None)?.config.evaluator.sandbox;
+        let configured = context.config(None)?.config.evaluator.sandbox;
         let link = context.link().await?;
         let session = match &self.session {
             Some(name) => {

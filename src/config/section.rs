@@ -44,6 +44,8 @@ pub struct Server {
 pub struct Client {
     /// `host:port` of the daemon; empty: this user's own.
     pub address: String,
+    /// The directory of the certificate to show; empty: this user's own.
+    pub identity: PathBuf,
 }
 
 /// Logging.

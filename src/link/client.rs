@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, Stream, StreamExt as _, stream};
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{
@@ -216,9 +216,19 @@ async fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> io::Result<TlsS
 /// Why there is no connection: TLS said no, or nobody was there.
 fn lost(error: io::Error, address: SocketAddr) -> LinkError {
     match tls_fault(&error) {
-        Some(fault) => LinkError::Stranger { address, reason: fault.to_string() },
+        Some(fault) => strange(fault, address),
         None => LinkError::Unreachable { address, reason: error.to_string() },
     }
+}
+
+/// Why TLS said no: the daemon knows this client, or it is another one.
+fn strange(fault: &rustls::Error, address: SocketAddr) -> LinkError {
+    let reason = match fault {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRevoked) => "it was revoked",
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => "it has expired",
+        fault => return LinkError::Stranger { address, reason: fault.to_string() },
+    };
+    LinkError::Refused { address, reason }
 }
 
 /// What lies behind the library's error.
@@ -236,6 +246,9 @@ fn diagnose(error: &(dyn StdError + 'static), address: SocketAddr) -> LinkError 
             Some(LinkError::Stranger { address, reason }) => {
                 return LinkError::Stranger { address: *address, reason: reason.clone() };
             }
+            Some(LinkError::Refused { address, reason }) => {
+                return LinkError::Refused { address: *address, reason };
+            }
             _ => cause = error.source(),
         }
     }
@@ -245,7 +258,7 @@ fn diagnose(error: &(dyn StdError + 'static), address: SocketAddr) -> LinkError 
 fn broken(error: &tungstenite::Error, address: SocketAddr) -> LinkError {
     match error {
         tungstenite::Error::Io(io) => match tls_fault(io) {
-            Some(fault) => LinkError::Stranger { address, reason: fault.to_string() },
+            Some(fault) => strange(fault, address),
             None => LinkError::Broken(io.to_string()),
         },
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {

@@ -2,8 +2,10 @@
 
 pub mod error;
 pub mod files;
+pub mod certificate;
 pub mod pki;
 pub mod tls;
+pub mod gate;
 pub mod endpoint;
 pub mod acceptor;
 mod greeting;
@@ -15,5 +17,7 @@ pub const STREAM_PATH: &str = "/v1/stream";
 /// The WebSocket subprotocol: binary frames, one Protobuf message each.
 pub const SUBPROTOCOL: &str = "darwin.v1";
 
+#[cfg(test)]
+mod test_pki;
 #[cfg(test)]
 mod tests;

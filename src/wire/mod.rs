@@ -6,6 +6,10 @@ pub mod v1 {
     tonic::include_proto!("darwin.v1");
 }
 
+/// What it is generated from: a `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+
 pub mod limits;
 pub mod fault;
 pub mod convert;
+pub mod access;

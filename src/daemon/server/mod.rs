@@ -2,6 +2,7 @@
 
 pub mod context;
 mod measure;
+mod authorize;
 pub mod streams;
 mod runs;
 mod evaluations;
@@ -32,6 +33,7 @@ use crate::{
     },
 };
 
+use authorize::Authorize;
 use context::Context;
 use measure::Measure;
 
@@ -55,6 +57,7 @@ pub async fn calls(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(CALLS)
         .layer(Measure)
+        .layer(Authorize)
         .add_routes(routes(context))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
@@ -78,7 +81,8 @@ pub async fn sockets(
         let (context, stop) = (context.clone(), stop.clone());
         open.spawn(async move {
             metrics::gauge!("darwin_streams_open").increment(1);
-            if let Err(error) = streams::serve(socket, context, stop).await {
+            let role = socket.get_ref().peer().role;
+            if let Err(error) = streams::serve(socket, role, context, stop).await {
                 tracing::debug!(%error, "a stream's client went away");
             }
             metrics::gauge!("darwin_streams_open").decrement(1);

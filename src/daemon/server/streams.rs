@@ -20,13 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     code::Code,
+    domain::role::Role,
     resilience::deadline::{Late, within},
     wire::{
+        access,
         fault::Fault,
         limits::MAX_PROGRESS_RATE,
         v1::{Progress, StreamEvent, StreamRequest, stream_event::Event, stream_request::Request},
     },
 };
+
+use super::authorize;
 
 /// How long a client may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -75,6 +79,7 @@ pub enum Gone {
 /// If the client goes before.
 pub async fn serve<S, W>(
     mut socket: WebSocketStream<S>,
+    role: Option<Role>,
     source: Arc<W>,
     stop: CancellationToken,
 ) -> Result<(), Gone>
@@ -89,7 +94,7 @@ where
     let followed = match request {
         None | Some(Ok(Message::Close(_))) => return Ok(()),
         Some(Err(error)) => return Err(error.into()),
-        Some(Ok(message)) => follow(&message, source.as_ref()).await,
+        Some(Ok(message)) => follow(&message, role, source.as_ref()).await,
     };
     match followed {
         Ok(states) => forward::<_, W>(&mut socket, states, stop).await,
@@ -102,6 +107,7 @@ where
 
 async fn follow<W: Source>(
     message: &Message,
+    role: Option<Role>,
     source: &W,
 ) -> Result<watch::Receiver<W::State>, Fault> {
     let bad = |reason: &str| Fault::new(Code::InvalidInput, reason);
@@ -110,9 +116,14 @@ async fn follow<W: Source>(
     };
     let request = StreamRequest::decode(bytes.clone())
         .map_err(|error| bad(&format!("this is no StreamRequest: {error}")))?;
-    match request.request {
-        Some(Request::Watch(run)) => source.follow(&run.run).await,
-        None => Err(bad("the StreamRequest asks for nothing that this daemon knows")),
+    let nothing = || bad("the StreamRequest asks for nothing that this daemon knows");
+    let request = request.request.ok_or_else(nothing)?;
+    let needed = access::stream(&request);
+    match request {
+        Request::Watch(run) => {
+            authorize::check(role, needed, "the stream Watch")?;
+            source.follow(&run.run).await
+        }
     }
 }
 
@@ -206,7 +217,7 @@ async fn deliver<S: AsyncRead + AsyncWrite + Unpin>(
 #[cfg(test)]
 mod tests {
     use tokio::io::DuplexStream;
-    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::tungstenite::protocol;
 
     use super::*;
     use crate::wire::v1::{Run, RunRef};
@@ -240,11 +251,15 @@ mod tests {
     }
 
     async fn client(states: watch::Receiver<(u64, bool)>) -> Client {
+        client_as(Some(Role::Reader), states).await
+    }
+
+    async fn client_as(role: Option<Role>, states: watch::Receiver<(u64, bool)>) -> Client {
         let (near, far) = tokio::io::duplex(64 << 10);
-        let far = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
-        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        let far = WebSocketStream::from_raw_socket(far, protocol::Role::Server, None).await;
+        let socket = WebSocketStream::from_raw_socket(near, protocol::Role::Client, None).await;
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(far, Arc::new(One(states)), stop.clone()));
+        let server = tokio::spawn(serve(far, role, Arc::new(One(states)), stop.clone()));
         Client { socket, stop, server }
     }
 
@@ -319,6 +334,19 @@ mod tests {
         rubbish.socket.send(Message::Text("hello".into())).await.unwrap();
         let Event::Error(error) = rubbish.event().await else { panic!("no error") };
         assert_eq!(error.code, "invalid-input");
+    }
+
+    #[tokio::test]
+    async fn a_role_that_does_not_suffice_is_told_so() {
+        let (_sender, states) = watch::channel((0, true));
+        for role in [Some(Role::Worker), None] {
+            let mut client = client_as(role, states.clone()).await;
+            client.ask("here").await;
+            let Event::Error(error) = client.event().await else { panic!("no error") };
+            assert_eq!(error.code, "denied");
+            assert!(error.message.contains("the stream Watch"), "{error:?}");
+            assert_eq!(client.closed().await, CloseCode::Normal);
+        }
     }
 
     #[tokio::test]
