@@ -235,6 +235,9 @@ _darwin() {
             darwin__subcmd__help__subcmd__session,close)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__close"
                 ;;
+            darwin__subcmd__help__subcmd__session,context)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__context"
+                ;;
             darwin__subcmd__help__subcmd__session,list)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__list"
                 ;;
@@ -243,6 +246,9 @@ _darwin() {
                 ;;
             darwin__subcmd__help__subcmd__session,resume)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__resume"
+                ;;
+            darwin__subcmd__help__subcmd__session,shred)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__shred"
                 ;;
             darwin__subcmd__help__subcmd__store,verify)
                 cmd="darwin__subcmd__help__subcmd__store__subcmd__verify"
@@ -370,6 +376,9 @@ _darwin() {
             darwin__subcmd__session,close)
                 cmd="darwin__subcmd__session__subcmd__close"
                 ;;
+            darwin__subcmd__session,context)
+                cmd="darwin__subcmd__session__subcmd__context"
+                ;;
             darwin__subcmd__session,help)
                 cmd="darwin__subcmd__session__subcmd__help"
                 ;;
@@ -382,8 +391,14 @@ _darwin() {
             darwin__subcmd__session,resume)
                 cmd="darwin__subcmd__session__subcmd__resume"
                 ;;
+            darwin__subcmd__session,shred)
+                cmd="darwin__subcmd__session__subcmd__shred"
+                ;;
             darwin__subcmd__session__subcmd__help,close)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__close"
+                ;;
+            darwin__subcmd__session__subcmd__help,context)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__context"
                 ;;
             darwin__subcmd__session__subcmd__help,help)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__help"
@@ -396,6 +411,9 @@ _darwin() {
                 ;;
             darwin__subcmd__session__subcmd__help,resume)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__resume"
+                ;;
+            darwin__subcmd__session__subcmd__help,shred)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__shred"
                 ;;
             darwin__subcmd__store,help)
                 cmd="darwin__subcmd__store__subcmd__help"
@@ -1541,7 +1559,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session)
-            opts="new list resume close"
+            opts="new list resume context close shred"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1555,6 +1573,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__close)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__context)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1597,6 +1629,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__shred)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2770,7 +2816,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session)
-            opts="-q -h --json --quiet --no-start --address --identity --help new list resume close help"
+            opts="-q -h --json --quiet --no-start --address --identity --help new list resume context close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2825,8 +2871,51 @@ _darwin() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        darwin__subcmd__session__subcmd__context)
+            opts="-q -h --set --clear --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --set)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         darwin__subcmd__session__subcmd__help)
-            opts="new list resume close help"
+            opts="new list resume context close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2840,6 +2929,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help__subcmd__close)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__help__subcmd__context)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2896,6 +2999,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__help__subcmd__shred)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2967,6 +3084,34 @@ _darwin() {
             ;;
         darwin__subcmd__session__subcmd__resume)
             opts="-q -h --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__shred)
+            opts="-q -h --yes --json --quiet --no-start --address --identity --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -252,17 +252,19 @@ complete -c darwin -n "__fish_darwin_using_subcommand journal" -l json -d 'Print
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -l no-start -d 'Do not start a daemon if none runs'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -f -a "new" -d 'Begin a session'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -f -a "list" -d 'List sessions, the last used first'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume close help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "new" -d 'Begin a session'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "list" -d 'List sessions, the last used first'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "context" -d 'Print what you keep with a session, or replace it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
@@ -282,16 +284,33 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l set -d 'Replace it by the text in this file; - for stdin' -r -F
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l clear -d 'Leave none'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l yes -d 'Do not ask'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "new" -d 'Begin a session'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "list" -d 'List sessions, the last used first'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "context" -d 'Print what you keep with a session, or replace it'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
@@ -482,7 +501,9 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "new" -d 'Begin a session'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "list" -d 'List sessions, the last used first'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "context" -d 'Print what you keep with a session, or replace it'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from store" -f -a "verify" -d 'Check every stored block, signature, link, digest and row'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "init" -d 'Make an authority, before a daemon does on its first start'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "issue" -d 'Issue a certificate to somebody: a directory with certificate, key and authority'

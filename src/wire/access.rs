@@ -6,7 +6,7 @@ use crate::domain::role::Role::{self, Operator, Reader, User};
 use super::v1::stream_request::Request;
 
 /// The methods by their path, and the role that each needs.
-const METHODS: [(&str, Role); 22] = [
+const METHODS: [(&str, Role); 25] = [
     ("/darwin.v1.Runs/Start", User),
     ("/darwin.v1.Runs/List", Reader),
     ("/darwin.v1.Runs/Show", Reader),
@@ -24,7 +24,10 @@ const METHODS: [(&str, Role); 22] = [
     ("/darwin.v1.Journals/Read", Reader),
     ("/darwin.v1.Sessions/Create", User),
     ("/darwin.v1.Sessions/List", Reader),
+    ("/darwin.v1.Sessions/Show", Reader),
     ("/darwin.v1.Sessions/Resume", User),
+    ("/darwin.v1.Sessions/SetContext", User),
+    ("/darwin.v1.Sessions/Shred", User),
     ("/darwin.v1.Sessions/Close", User),
     ("/darwin.v1.Operations/Status", Reader),
     ("/darwin.v1.Operations/Doctor", User),
