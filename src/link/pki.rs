@@ -1,5 +1,6 @@
 //! The local certificate authority: made by the daemon on first use, and the two certificates
-//! that it issues for this machine, renewed in time.
+//! that it issues for this machine, renewed in time. The key of such a certificate is an Ed25519
+//! key, so that who holds it can sign messages with it too.
 //!
 //! In its directory: `ca.pem` with `ca.key`, and a pair each for `server` and `client`.
 
@@ -11,7 +12,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519,
 };
 use rustls::{
     RootCertStore,
@@ -20,6 +21,9 @@ use rustls::{
     server::WebPkiClientVerifier,
     sign::CertifiedKey,
 };
+use x509_parser::oid_registry::OID_SIG_ED25519;
+
+use crate::provenance::sign::PublicKey;
 
 use super::{error::LinkError, files};
 
@@ -178,8 +182,9 @@ impl Pki {
         else {
             return Ok(false);
         };
-        // A crash between the two files leaves a pair that does not fit together.
-        if !fit(&certificate, &key) {
+        // A crash between the two files leaves a pair that does not fit together; and a key of
+        // another kind, as earlier versions made them, signs no message.
+        if !fit(&certificate, &key) || public_key(&certificate).is_none() {
             return Ok(false);
         }
         let roots = trust(authority)?;
@@ -217,7 +222,7 @@ impl Pki {
         authority: &Authority,
         now: SystemTime,
     ) -> Result<(), LinkError> {
-        let key = KeyPair::generate().map_err(|error| issue(&error))?;
+        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| issue(&error))?;
         let mut params = params(name, now, LEAF_LIFE);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -272,6 +277,18 @@ pub fn user(certificate: &CertificateDer<'_>) -> Option<String> {
     parsed.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
 }
 
+/// The key of a certificate, if it is an Ed25519 key (RFC 8410). Its id names the identity in
+/// signed messages.
+#[must_use]
+pub fn public_key(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let key = parsed.public_key();
+    if key.algorithm.algorithm != OID_SIG_ED25519 {
+        return None;
+    }
+    key.subject_public_key.data.as_ref().try_into().ok().map(PublicKey)
+}
+
 /// Whether the key in this PEM is the certificate's.
 fn fit(certificate: &CertificateDer<'static>, key: &[u8]) -> bool {
     let Ok(key) = PrivateKeyDer::from_pem_slice(key) else { return false };
@@ -311,6 +328,8 @@ fn issue(error: &rcgen::Error) -> LinkError {
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::MetadataExt as _};
+
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 
     use super::*;
 
@@ -381,6 +400,28 @@ mod tests {
         fs::copy(dir.path().join("server.key"), dir.path().join("client.key")).unwrap();
         assert!(pki.prepare("ada", &[], now()).unwrap());
         assert!(!pki.prepare("ada", &[], now()).unwrap());
+    }
+
+    #[test]
+    fn a_key_that_signs_no_messages_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let pki = Pki::at(dir.path());
+        pki.prepare("ada", &[], now()).unwrap();
+        let identity = pki.identity(Role::Client).unwrap();
+        let public = public_key(&identity.certificate).unwrap();
+        let key = Ed25519KeyPair::from_pkcs8(identity.key.secret_der()).unwrap();
+        assert_eq!(key.public_key().as_ref(), public.0);
+
+        // As the version before made it.
+        let key = KeyPair::generate().unwrap();
+        let mut params = params("ada", now(), LEAF_LIFE);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let authority = pki.authority(now()).unwrap();
+        let made = params.signed_by(&key, &authority.issuer).unwrap();
+        pki.store("client", &key, &made.pem()).unwrap();
+        assert_eq!(public_key(made.der()), None);
+        assert!(pki.prepare("ada", &[], now()).unwrap());
+        assert!(public_key(&pki.identity(Role::Client).unwrap().certificate).is_some());
     }
 
     #[test]
