@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, Paths},
     link::{
-        acceptor::{Acceptor, Limits},
+        acceptor::{Acceptor, Limits, Presented},
         endpoint::Endpoint,
         error::LinkError,
         pki::{Pki, Role},
+        session::Credentials,
         tls,
     },
 };
@@ -134,6 +135,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         ],
         python: config.evaluator.python.clone(),
         workers: workers(&config),
+        plain_reads: config.server.plain_reads,
         taken_up,
         stop: control.stop.clone(),
     };
@@ -250,7 +252,7 @@ fn serve(
     certificates: &Certificates,
     context: Arc<Context>,
 ) {
-    let (acceptor, doors) = Acceptor::new(listener, certificates.tls.clone(), LIMITS);
+    let (acceptor, doors) = Acceptor::new(listener, certificates.presented.clone(), LIMITS);
     tree.spawn_once(Task::Acceptor, |stop| async {
         acceptor.run(stop).await;
         Ok(())
@@ -313,13 +315,22 @@ fn names(config: &Config) -> Vec<String> {
     config.server.names.iter().cloned().chain(own).collect()
 }
 
+/// As whom the daemon answers.
+fn present(pki: &Pki) -> Result<Presented, LinkError> {
+    let identity = pki.identity(Role::Server)?;
+    Ok(Presented {
+        tls: Arc::new(tls::server(&identity)?),
+        credentials: Arc::new(Credentials::of(&identity)?),
+    })
+}
+
 /// The certificates in use.
 #[derive(Clone)]
 struct Certificates {
     pki: Pki,
     user: String,
     names: Arc<ArcSwap<Vec<String>>>,
-    tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    presented: Arc<ArcSwap<Presented>>,
 }
 
 impl Certificates {
@@ -331,19 +342,19 @@ impl Certificates {
     ) -> Result<Self, LinkError> {
         let (pki, names) = (Pki::at(paths.pki()), names(config));
         pki.prepare(&user, &names, clock.now())?;
-        let tls = tls::server(&pki.identity(Role::Server)?)?;
+        let presented = present(&pki)?;
         Ok(Self {
             pki,
             user,
             names: Arc::new(ArcSwap::from_pointee(names)),
-            tls: Arc::new(ArcSwap::from_pointee(tls)),
+            presented: Arc::new(ArcSwap::from_pointee(presented)),
         })
     }
 
     /// Renews what does not last; connections from now on get the new certificate.
     fn renew(&self, clock: &Clock) -> Result<(), LinkError> {
         if self.pki.prepare(&self.user, &self.names.load(), clock.now())? {
-            self.tls.store(Arc::new(tls::server(&self.pki.identity(Role::Server)?)?));
+            self.presented.store(Arc::new(present(&self.pki)?));
             tracing::info!("renewed certificates");
         }
         Ok(())

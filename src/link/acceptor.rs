@@ -35,7 +35,11 @@ use crate::{
     wire::limits::MAX_SOCKET_MESSAGE,
 };
 
-use super::{pki, tls};
+use super::{
+    pki,
+    session::{Credentials, Session},
+    tls,
+};
 
 /// Handshaken connections that wait to be taken up.
 const WAITING: usize = 64;
@@ -56,6 +60,16 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The user whom the certificate names.
     pub user: Arc<str>,
+    /// The connection, on which its messages are signed.
+    pub session: Arc<Session>,
+}
+
+/// As whom the port answers: a certificate, and the same key for messages.
+pub struct Presented {
+    /// For the handshake.
+    pub tls: Arc<ServerConfig>,
+    /// For messages.
+    pub credentials: Arc<Credentials>,
 }
 
 /// A connection whose client has shown its certificate.
@@ -80,7 +94,7 @@ pub struct Doors {
 /// Takes connections from a listener.
 pub struct Acceptor {
     listener: TcpListener,
-    tls: Arc<ArcSwap<ServerConfig>>,
+    presented: Arc<ArcSwap<Presented>>,
     limits: Limits,
     doors: Way,
 }
@@ -92,17 +106,16 @@ struct Way {
 }
 
 impl Acceptor {
-    /// For that listener. Each connection gets the TLS configuration that is current when it
-    /// comes, so that certificates can be renewed without a restart.
+    /// For that listener. Each connection gets the certificate that is current when it comes, so that certificates can be renewed without a restart.
     #[must_use]
     pub fn new(
         listener: TcpListener,
-        tls: Arc<ArcSwap<ServerConfig>>,
+        presented: Arc<ArcSwap<Presented>>,
         limits: Limits,
     ) -> (Self, Doors) {
         let (grpc, from_grpc) = mpsc::channel(WAITING);
         let (sockets, from_sockets) = mpsc::channel(WAITING);
-        let acceptor = Self { listener, tls, limits, doors: Way { grpc, sockets } };
+        let acceptor = Self { listener, presented, limits, doors: Way { grpc, sockets } };
         (acceptor, Doors { grpc: from_grpc, sockets: from_sockets })
     }
 
@@ -131,10 +144,10 @@ impl Acceptor {
                 }
             };
             backoff.reset();
-            let tls = TlsAcceptor::from(self.tls.load_full());
+            let presented = self.presented.load_full();
             let (doors, limit) = (self.doors.clone(), self.limits.handshake);
             handshakes.spawn(async move {
-                let welcome = welcome(stream, address, place, tls, doors);
+                let welcome = welcome(stream, address, place, &presented, doors);
                 let outcome = within(limit, "the handshake", welcome).await;
                 let result = match &outcome {
                     Ok(Ok(transport)) => transport,
@@ -167,16 +180,18 @@ async fn welcome(
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
-    tls: TlsAcceptor,
+    presented: &Presented,
     doors: Way,
 ) -> io::Result<&'static str> {
     stream.set_nodelay(true)?;
-    let stream = tls.accept(stream).await?;
-    let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates().and_then(|chain| chain.first());
+    let stream = TlsAcceptor::from(presented.tls.clone()).accept(stream).await?;
+    let (_, connection) = stream.get_ref();
+    let certificate = connection.peer_certificates().and_then(|chain| chain.first());
     let user = certificate.and_then(pki::user).unwrap_or_default().into();
-    let http2 = session.alpn_protocol() == Some(tls::H2);
-    let conn = Conn { stream, peer: Peer { address, user }, _place: place };
+    let http2 = connection.alpn_protocol() == Some(tls::H2);
+    let session =
+        Session::new(presented.credentials.clone(), connection).map_err(io::Error::other)?;
+    let conn = Conn { stream, peer: Peer { address, user, session }, _place: place };
     let ending = "the daemon is ending";
     if http2 {
         return match doors.grpc.send(conn).await {

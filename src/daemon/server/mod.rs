@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
 use crate::{
-    link::acceptor::{Conn, Socket},
+    link::{
+        acceptor::{Conn, Socket},
+        sealing::Envelopes,
+    },
     wire::{
         limits::MAX_GRPC_MESSAGE,
         v1::{
@@ -55,6 +58,7 @@ pub async fn calls(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(CALLS)
         .layer(Measure)
+        .layer(Envelopes { plain_reads: context.plain_reads })
         .add_routes(routes(context))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
@@ -78,7 +82,8 @@ pub async fn sockets(
         let (context, stop) = (context.clone(), stop.clone());
         open.spawn(async move {
             metrics::gauge!("darwin_streams_open").increment(1);
-            if let Err(error) = streams::serve(socket, context, stop).await {
+            let session = socket.get_ref().peer().session.clone();
+            if let Err(error) = streams::serve(socket, &session, context, stop).await {
                 tracing::debug!(%error, "a stream's client went away");
             }
             metrics::gauge!("darwin_streams_open").decrement(1);
