@@ -19,7 +19,7 @@ use std::{
 use darwin::{
     domain::id::{AgentId, RunId, Slot},
     link::client::Link,
-    wire::v1,
+    wire::{envelope::Keyed as _, v1},
 };
 use futures_util::StreamExt;
 use support::{Home, show, start_request};
@@ -51,8 +51,8 @@ async fn main() {
     let link = home.start().await;
     let id = RunId::new(1_700_000_000_000, [1; 10]);
     let started = Instant::now();
-    link.runs().start(start_request(id, &spec(agents))).await.expect("the run starts");
-    let (samples, peak) = follow(&link, home.pid(), id, started).await;
+    link.runs().start(start_request(id, &spec(agents)).keyed()).await.expect("the run starts");
+    let (samples, peak) = follow(&link, &home, id, started).await;
     let run = show(&link, id).await;
     assert_eq!(run.state, "finished", "{}", home.log());
     assert_eq!(run.agents, agents);
@@ -70,14 +70,14 @@ async fn main() {
 }
 
 /// (seconds, agents committed) as the run goes on, and the most resident memory in KiB.
-async fn follow(link: &Link, pid: u32, id: RunId, started: Instant) -> (Vec<(f64, f64)>, u64) {
+async fn follow(link: &Link, home: &Home, id: RunId, started: Instant) -> (Vec<(f64, f64)>, u64) {
     let mut samples = vec![(0.0, 0.0)];
     let mut peak = 0;
     let mut watch = link.watch(&id.to_string()).await.expect("the run can be watched");
     while let Some(progress) = watch.next().await {
         let run = progress.expect("the stream holds").run.expect("a run");
         samples.push((started.elapsed().as_secs_f64(), run.agents as f64));
-        peak = peak.max(resident(pid));
+        peak = peak.max(home.resident());
     }
     (samples, peak)
 }
@@ -115,12 +115,6 @@ async fn ancestors(link: &Link, id: RunId, run: &v1::Run) {
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn kib(home: &Home) -> f64 {

@@ -4,7 +4,7 @@
 //! same with an evaluator that imports numpy and scipy, where the interpreter has them.
 //!
 //! `cargo bench --bench evaluator`. `DARWIN_BENCH_EVALUATIONS` sets the most evaluations of
-//! one series (default 10,000).
+//! one series (default 100,000).
 
 #![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a bench stops at once")]
 
@@ -141,7 +141,7 @@ fn main() {
         let bench = open(method(), EVALUATOR).await;
         evaluate(&bench, workers, 2 * workers).await;
         let most = std::env::var("DARWIN_BENCH_EVALUATIONS").ok();
-        let most = most.map_or(10_000, |most| most.parse().unwrap());
+        let most = most.map_or(100_000, |most| most.parse().unwrap());
         for count in [100, 1_000, 10_000, 100_000].into_iter().filter(|count| *count <= most) {
             let times = evaluate(&bench, workers, count).await;
             show("the same, however many", count, times[count - 1]);

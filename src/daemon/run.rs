@@ -129,6 +129,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         ],
         python: config.evaluator.python.clone(),
         workers: workers(&config),
+        plain_reads: config.server.plain_reads,
         taken_up,
         stop: control.stop.clone(),
     };

@@ -31,7 +31,6 @@ use tonic::transport::server::Connected;
 
 use crate::{
     domain::role::Role,
-    provenance::sign::PublicKey,
     resilience::{backoff::Backoff, deadline::within},
     wire::limits::MAX_SOCKET_MESSAGE,
 };
@@ -39,6 +38,7 @@ use crate::{
 use super::{
     certificate,
     gate::{Gate, Pass},
+    session::Session,
     tls,
 };
 
@@ -63,8 +63,8 @@ pub struct Peer {
     pub user: Arc<str>,
     /// What it lets its holder do, if it says so.
     pub role: Option<Role>,
-    /// Its key, which also signs messages.
-    pub key: Option<PublicKey>,
+    /// The connection, on which its messages are signed.
+    pub session: Arc<Session>,
 }
 
 /// A connection whose client has shown its certificate.
@@ -102,8 +102,8 @@ struct Way {
 }
 
 impl Acceptor {
-    /// For that listener. Each connection gets the TLS configuration that is current when it
-    /// comes, so that certificates can be renewed without a restart.
+    /// For that listener. Each connection gets the configuration that is current when it comes,
+    /// so that certificates can be renewed without a restart.
     #[must_use]
     pub fn new(listener: TcpListener, gate: Arc<Gate>, limits: Limits) -> (Self, Doors) {
         let (grpc, from_grpc) = mpsc::channel(WAITING);
@@ -179,13 +179,14 @@ async fn welcome(
     stream.set_nodelay(true)?;
     let rules = gate.rules();
     let stream = TlsAcceptor::from(rules.tls.clone()).accept(stream).await?;
-    let (_, session) = stream.get_ref();
-    let chain = session.peer_certificates().unwrap_or_default();
+    let (_, connection) = stream.get_ref();
+    let chain = connection.peer_certificates().unwrap_or_default();
     let chain: Vec<_> = chain.iter().cloned().map(CertificateDer::into_owned).collect();
     let facts = chain.first().and_then(certificate::read);
     let facts = facts.ok_or_else(|| io::Error::other("the certificate can't be read"))?;
-    let http2 = session.alpn_protocol() == Some(tls::H2);
-    let peer = Peer { address, user: facts.name.into(), role: facts.role, key: facts.key };
+    let http2 = connection.alpn_protocol() == Some(tls::H2);
+    let session = Session::new(rules.credentials.clone(), connection).map_err(io::Error::other)?;
+    let peer = Peer { address, user: facts.name.into(), role: facts.role, session };
     let pass = gate.admit(chain, facts.not_after, rules);
     let conn = Conn { stream, peer, pass, _place: place };
     let ending = "the daemon is ending";

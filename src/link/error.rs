@@ -100,6 +100,14 @@ pub enum LinkError {
         "server.names: “{0}” is neither a host name nor an address; correct it in the configuration"
     )]
     Name(String),
+    /// A certificate from before messages were signed.
+    #[error(
+        "{whose} certificate is of an earlier version, whose keys sign no messages: end the daemon's process with `kill` (`run/endpoint.json` names it) and run `darwin up`, which renews the certificates"
+    )]
+    Outdated {
+        /// The daemon's, or the client's.
+        whose: &'static str,
+    },
     /// A key and certificates that TLS does not accept.
     #[error(
         "the certificates in use are not accepted by TLS: {0}; remove the folder `pki` and restart the daemon, which makes new ones"
@@ -173,6 +181,7 @@ impl LinkError {
             Self::NoIdentity { .. } | Self::Unreachable { .. } | Self::Broken(_) => {
                 Code::Unavailable
             }
+            Self::Outdated { .. } => Code::Conflict,
             Self::Issue(_) => Code::Bug,
             Self::Protocol { .. } => Code::Unavailable,
             Self::Silent { .. } => Code::Deadline,

@@ -18,6 +18,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{
     error::LinkError,
     pki::{Identity, unix},
+    session::Credentials,
     tls,
 };
 
@@ -32,6 +33,8 @@ pub struct Gate {
 /// a client under the old one is left that could skip the check.
 pub(super) struct Rules {
     pub tls: Arc<ServerConfig>,
+    /// With what messages are signed.
+    pub credentials: Arc<Credentials>,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
@@ -47,7 +50,8 @@ impl Rules {
     fn of(identity: &Identity) -> Result<Arc<Self>, LinkError> {
         let verifier = tls::verifier(identity)?;
         let tls = Arc::new(tls::server(identity, verifier.clone())?);
-        Ok(Arc::new(Self { tls, verifier }))
+        let credentials = Arc::new(Credentials::of(identity)?);
+        Ok(Arc::new(Self { tls, credentials, verifier }))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     wire::{
         fault::Fault,
         limits::MAX_SOCKET_MESSAGE,
+        methods::STREAM,
         v1::{self, operations_server::OperationsServer},
     },
 };
@@ -32,7 +33,11 @@ use super::{
     error::LinkError,
     gate::Gate,
     pki::{Identity, Pki, Usage},
+    sealing::Envelopes,
 };
+
+mod replay;
+mod sealing;
 
 const LIMITS: Limits = Limits { connections: 4, handshake: Duration::from_millis(300) };
 
@@ -41,6 +46,7 @@ struct Port {
     address: SocketAddr,
     client: Identity,
     gate: Arc<Gate>,
+    server: Identity,
     stop: CancellationToken,
     calls: Calls,
     tasks: Vec<JoinHandle<()>>,
@@ -98,21 +104,33 @@ fn identities() -> (tempfile::TempDir, Identity, Identity) {
 
 async fn port() -> Port {
     let (home, server, client) = identities();
-    let gate = Gate::new(&server).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    port_of(listener, home, server, client)
+}
+
+fn port_of(
+    listener: TcpListener,
+    home: tempfile::TempDir,
+    server: Identity,
+    client: Identity,
+) -> Port {
+    let gate = Gate::new(&server).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, calls) = (CancellationToken::new(), Calls::default());
     let (acceptor, mut doors) = Acceptor::new(listener, gate.clone(), LIMITS);
     let routes = Routes::new(OperationsServer::new(Operations(calls.clone())));
     let incoming = ReceiverStream::new(doors.grpc).map(Ok::<_, std::convert::Infallible>);
     let grpc = Server::builder()
+        .layer(Envelopes { plain_reads: false })
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     let hub = async move {
         while let Some(mut socket) = doors.sockets.recv().await {
             tokio::spawn(async move {
                 let Some(Ok(Message::Binary(bytes))) = socket.next().await else { return };
-                let watched = v1::StreamRequest::decode(bytes).unwrap().request.unwrap();
+                let session = socket.get_ref().peer().session.clone();
+                let (opened, mut answering) = session.asked(&STREAM, bytes).unwrap();
+                let watched = v1::StreamRequest::decode(opened.payload).unwrap().request.unwrap();
                 let v1::stream_request::Request::Watch(run) = watched;
                 for (agents, state) in [(1, "running"), (2, "finished"), (3, "finished")] {
                     let run = v1::Run {
@@ -124,7 +142,9 @@ async fn port() -> Port {
                     let progress = v1::Progress { run: Some(run), rate: 1.0 };
                     let event = v1::stream_event::Event::Progress(progress);
                     let event = v1::StreamEvent { event: Some(event) };
-                    let frame = Message::Binary(event.encode_to_vec().into());
+                    let event = event.encode_to_vec();
+                    let envelope = answering.seal(&event, state != "running");
+                    let frame = Message::Binary([envelope.as_ref(), &event].concat().into());
                     if socket.send(frame).await.is_err() {
                         return;
                     }
@@ -137,7 +157,7 @@ async fn port() -> Port {
         tokio::spawn(async { grpc.await.unwrap() }),
         tokio::spawn(hub),
     ];
-    Port { address, client, gate, stop, calls, tasks, home }
+    Port { address, client, gate, server, stop, calls, tasks, home }
 }
 
 impl Port {
@@ -145,9 +165,20 @@ impl Port {
         Endpoint { address: self.address, admin: self.address, pid: 1, started_ms: 0 }
     }
 
-    async fn end(self) {
+    /// Ends it and starts it again at the same address, with the same certificates.
+    async fn restart(mut self) -> Self {
+        self.ended().await;
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        port_of(listener, self.home, self.server, self.client)
+    }
+
+    async fn end(mut self) {
+        self.ended().await;
+    }
+
+    async fn ended(&mut self) {
         self.stop.cancel();
-        for task in self.tasks {
+        for task in self.tasks.drain(..) {
             tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
         }
     }

@@ -56,7 +56,7 @@ mod tests {
     use prost_types::FileDescriptorSet;
 
     use super::*;
-    use crate::wire::DESCRIPTORS;
+    use crate::wire::methods::DESCRIPTORS;
 
     #[test]
     fn every_method_and_no_other_has_its_role() {

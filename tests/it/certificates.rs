@@ -18,7 +18,7 @@ use darwin::{
         pki::{Identity, Pki, SERVER_NAME, Usage},
         tls,
     },
-    wire::{DESCRIPTORS, access, convert, fault::Fault, v1},
+    wire::{access, convert, envelope::Keyed as _, fault::Fault, methods::DESCRIPTORS, v1},
 };
 use futures_util::StreamExt as _;
 use hyper_util::rt::TokioIo;
@@ -27,7 +27,12 @@ use prost_types::FileDescriptorSet;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tonic::{Request, Status, client::Grpc, transport::Channel};
+use tonic::{
+    Request, Status,
+    body::Body,
+    client::{Grpc, GrpcService},
+    transport::Channel,
+};
 
 use crate::{
     home::{Home, PATIENCE, get, until},
@@ -55,7 +60,13 @@ fn methods() -> Vec<String> {
 }
 
 /// Calls a method by its path with an empty message.
-async fn call(channel: Channel, path: &str) -> Result<(), Status> {
+async fn call<C>(channel: C, path: &str) -> Result<(), Status>
+where
+    C: GrpcService<Body>,
+    C::Error: std::fmt::Display,
+    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut grpc = Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let codec = tonic_prost::ProstCodec::<v1::StatusRequest, v1::ShutdownResponse>::default();
@@ -95,7 +106,10 @@ fn seen(endpoint: &Endpoint) -> (u64, u64, u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_method_is_reached_without_a_certificate_that_is_good() {
     let mut home = Home::new();
-    let endpoint = home.start(&[]);
+    // So that a call needs nothing else to get through.
+    let mut command = home.darwind(&[]);
+    command.env("DARWIN_SERVER__PLAIN_READS", "true");
+    let endpoint = home.spawn(command);
     let pki = Pki::at(home.paths().pki());
     let (now, before) = (SystemTime::now(), SystemTime::now() - 3 * DAY);
     let good = pki.issue("good", Role::Operator, DAY, now).unwrap();
@@ -196,7 +210,7 @@ async fn endless(link: &Link) -> String {
         workers: 1,
         ..Default::default()
     };
-    link.runs().start(request).await.unwrap();
+    link.runs().start(request.keyed()).await.unwrap();
     id.to_string()
 }
 

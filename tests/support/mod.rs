@@ -89,6 +89,15 @@ impl Home {
         self.daemon.as_ref().expect("a daemon runs").id()
     }
 
+    /// The daemon's resident memory, in KiB.
+    #[allow(dead_code, reason = "not every user of this module needs it")]
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
     #[allow(dead_code, reason = "not every user of this module needs it")]
     /// Kills the daemon as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {

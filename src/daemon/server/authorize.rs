@@ -92,12 +92,14 @@ pub fn check(role: Option<Role>, needed: Role, what: &str) -> Result<(), Fault> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::session::Session;
 
     fn call(path: &str, role: Option<Role>) -> Result<(), Status> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = path.parse().unwrap();
         let address = ([127, 0, 0, 1], 1).into();
-        request.extensions_mut().insert(Peer { address, user: "ada".into(), role, key: None });
+        let (_, session) = Session::pair();
+        request.extensions_mut().insert(Peer { address, user: "ada".into(), role, session });
         authorize(&request)
     }
 
