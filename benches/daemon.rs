@@ -19,7 +19,7 @@ use std::{
 use darwin::{
     domain::id::{AgentId, RunId, Slot},
     link::client::Link,
-    wire::v1,
+    wire::{envelope::Keyed as _, v1},
 };
 use futures_util::StreamExt;
 use support::{Home, show, start_request};
@@ -51,7 +51,7 @@ async fn main() {
     let link = home.start().await;
     let id = RunId::new(1_700_000_000_000, [1; 10]);
     let started = Instant::now();
-    link.runs().start(start_request(id, &spec(agents))).await.expect("the run starts");
+    link.runs().start(start_request(id, &spec(agents)).keyed()).await.expect("the run starts");
     let (samples, peak) = follow(&link, &home, id, started).await;
     let run = show(&link, id).await;
     assert_eq!(run.state, "finished", "{}", home.log());

@@ -23,7 +23,7 @@ use darwin::{
         id::RunId,
         suite::Bundle,
     },
-    wire::{convert, v1},
+    wire::{convert, envelope::Keyed as _, v1},
 };
 use support::{Home, finished, root, start_request};
 
@@ -149,7 +149,7 @@ async fn python() {
             ..start_request(id, &spec)
         };
         let start = Instant::now();
-        link.runs().start(request).await.expect("the run starts");
+        link.runs().start(request.keyed()).await.expect("the run starts");
         let run = finished(&link, id, PATIENCE).await;
         assert_eq!((run.state.as_str(), run.agents), ("finished", agents), "{}", home.log());
         rates.push(agents as f64 / start.elapsed().as_secs_f64());
@@ -201,7 +201,7 @@ async fn packing() {
         ..start_request(id, &spec::to_toml(&project.spec).expect("a spec"))
     };
     let start = Instant::now();
-    link.runs().start(request).await.expect("the run starts");
+    link.runs().start(request.keyed()).await.expect("the run starts");
     let run = finished(&link, id, PATIENCE).await;
     let took = start.elapsed().as_secs_f64();
     assert_eq!(run.state, "finished", "{}", home.log());

@@ -21,6 +21,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'darwin' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -37,6 +39,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('journal', 'journal', [CompletionResultType]::ParameterValue, 'Read the journal of an agent, or those of a run''s agents')
             [CompletionResult]::new('session', 'session', [CompletionResultType]::ParameterValue, 'Group runs into sessions, and come back to them')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Check what is stored')
+            [CompletionResult]::new('pki', 'pki', [CompletionResultType]::ParameterValue, 'Issue, renew and revoke the certificates that open the daemon''s port')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the daemon''s state; exits with 69 if none runs')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check this machine: configuration, daemon, stores, sandbox, Python')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show and check the configuration')
@@ -58,6 +61,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--population', '--population', [CompletionResultType]::ParameterName, 'How many agents a generation has')
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'The session that the run belongs to, by id or name [default: your default session]')
             [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Return at once; the run goes on in the daemon')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -68,6 +73,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;runs' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -85,6 +92,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;runs;list' {
             [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'Only those of this session, by id or name')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most this many')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -94,6 +103,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;runs;show' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--spec', '--spec', [CompletionResultType]::ParameterName, 'Print its specification instead')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -104,6 +115,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;runs;watch' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -113,6 +126,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;runs;stop' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -126,6 +141,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--max-generations', '--max-generations', [CompletionResultType]::ParameterName, 'Stop after this many generations in all')
             [CompletionResult]::new('--max-time', '--max-time', [CompletionResultType]::ParameterName, 'Stop after this much time at work in all, like 90s, 5m or 1h30m')
             [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'Stop when the best score is at least this good')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Return at once; the run goes on in the daemon')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -169,6 +186,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--repeat', '--repeat', [CompletionResultType]::ParameterName, 'Evaluate this many times, with seeds that count up')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of the evaluation')
             [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--github', '--github', [CompletionResultType]::ParameterName, 'Also write annotations for GitHub''s workflows to stderr [default: where GITHUB_ACTIONS is true]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -179,6 +198,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;agents' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -192,6 +213,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;agents;show' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -201,6 +224,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;agents;files' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -210,6 +235,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;agents;export' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Write into a directory that isn''t empty, over what is there')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -239,6 +266,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;lineage' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -256,6 +285,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;lineage;tree' {
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Look at no more than this many agents, the oldest first')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Draw every agent')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -267,6 +298,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;lineage;ancestors' {
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most this many')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -277,6 +310,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;lineage;descendants' {
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most this many')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -286,6 +321,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;lineage;diff' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -296,6 +333,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;lineage;verify' {
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Of a file: trust the signing key of this fingerprint (may be repeated)')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -308,6 +347,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The form')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file; - or nothing: stdout')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The file; - or nothing: stdout')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--disclose', '--disclose', [CompletionResultType]::ParameterName, 'Put the session''s key into the CAR, so that whoever has it can read the contents')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -353,6 +394,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Only what happened since: a time ago, like 90s or 2h; or @SECONDS since 1970')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most this many entries')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The form')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -362,6 +405,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -378,6 +423,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;new' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -387,6 +434,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;list' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Closed ones too')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -397,6 +446,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;resume' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -407,6 +458,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;session;context' {
             [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Replace it by the text in this file; - for stdin')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--clear', '--clear', [CompletionResultType]::ParameterName, 'Leave none')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -417,6 +470,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;close' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -426,6 +481,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;shred' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Do not ask')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -467,6 +524,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;store' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -478,6 +537,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;store;verify' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -497,7 +558,136 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;store;help;help' {
             break
         }
+        'darwin;pki' {
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Make an authority, before a daemon does on its first start')
+            [CompletionResult]::new('issue', 'issue', [CompletionResultType]::ParameterValue, 'Issue a certificate to somebody: a directory with certificate, key and authority')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Issue a new certificate to whom has one; the old one stays good until it ends')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Take certificates back: their holders are refused, and cut off where they are connected')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List what was issued, the newest first, and how each stands')
+            [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Have a new authority sign from now on; the old one is trusted until its last certificate ends')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'darwin;pki;init' {
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;pki;issue' {
+            [CompletionResult]::new('--role', '--role', [CompletionResultType]::ParameterName, 'What its holder may do')
+            [CompletionResult]::new('--days', '--days', [CompletionResultType]::ParameterName, 'How many days it is good for')
+            [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'Where to write it [default: a directory of that name]')
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;pki;renew' {
+            [CompletionResult]::new('--days', '--days', [CompletionResultType]::ParameterName, 'How many days it is good for')
+            [CompletionResult]::new('--out', '--out', [CompletionResultType]::ParameterName, 'Where to write it [default: a directory of that name]')
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;pki;revoke' {
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;pki;list' {
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;pki;rotate' {
+            [CompletionResult]::new('--pki', '--pki', [CompletionResultType]::ParameterName, 'Where the authority lies [default: pki/ in the data directory]')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;pki;help' {
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Make an authority, before a daemon does on its first start')
+            [CompletionResult]::new('issue', 'issue', [CompletionResultType]::ParameterValue, 'Issue a certificate to somebody: a directory with certificate, key and authority')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Issue a new certificate to whom has one; the old one stays good until it ends')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Take certificates back: their holders are refused, and cut off where they are connected')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List what was issued, the newest first, and how each stands')
+            [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Have a new authority sign from now on; the old one is trusted until its last certificate ends')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'darwin;pki;help;init' {
+            break
+        }
+        'darwin;pki;help;issue' {
+            break
+        }
+        'darwin;pki;help;renew' {
+            break
+        }
+        'darwin;pki;help;revoke' {
+            break
+        }
+        'darwin;pki;help;list' {
+            break
+        }
+        'darwin;pki;help;rotate' {
+            break
+        }
+        'darwin;pki;help;help' {
+            break
+        }
         'darwin;status' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -507,6 +697,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;doctor' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -516,6 +708,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;config' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -528,6 +722,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;config;show' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -537,6 +733,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;config;check' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -561,6 +759,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;up' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -570,6 +770,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;down' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -579,6 +781,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;explain' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -589,6 +793,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;completions' {
             [CompletionResult]::new('--write', '--write', [CompletionResultType]::ParameterName, 'Write those of all shells, those of darwind, and the man pages into this directory instead')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -598,6 +804,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;man' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -615,6 +823,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('journal', 'journal', [CompletionResultType]::ParameterValue, 'Read the journal of an agent, or those of a run''s agents')
             [CompletionResult]::new('session', 'session', [CompletionResultType]::ParameterValue, 'Group runs into sessions, and come back to them')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Check what is stored')
+            [CompletionResult]::new('pki', 'pki', [CompletionResultType]::ParameterValue, 'Issue, renew and revoke the certificates that open the daemon''s port')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the daemon''s state; exits with 69 if none runs')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check this machine: configuration, daemon, stores, sandbox, Python')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show and check the configuration')
@@ -732,6 +941,33 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;store;verify' {
+            break
+        }
+        'darwin;help;pki' {
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Make an authority, before a daemon does on its first start')
+            [CompletionResult]::new('issue', 'issue', [CompletionResultType]::ParameterValue, 'Issue a certificate to somebody: a directory with certificate, key and authority')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Issue a new certificate to whom has one; the old one stays good until it ends')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Take certificates back: their holders are refused, and cut off where they are connected')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List what was issued, the newest first, and how each stands')
+            [CompletionResult]::new('rotate', 'rotate', [CompletionResultType]::ParameterValue, 'Have a new authority sign from now on; the old one is trusted until its last certificate ends')
+            break
+        }
+        'darwin;help;pki;init' {
+            break
+        }
+        'darwin;help;pki;issue' {
+            break
+        }
+        'darwin;help;pki;renew' {
+            break
+        }
+        'darwin;help;pki;revoke' {
+            break
+        }
+        'darwin;help;pki;list' {
+            break
+        }
+        'darwin;help;pki;rotate' {
             break
         }
         'darwin;help;status' {

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_darwin_global_optspecs
-    string join \n json q/quiet no-start h/help V/version
+    string join \n json q/quiet no-start address= identity= h/help V/version
 end
 
 function __fish_darwin_needs_command
@@ -24,6 +24,8 @@ function __fish_darwin_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c darwin -n "__fish_darwin_needs_command" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_needs_command" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_needs_command" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_needs_command" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_needs_command" -l no-start -d 'Do not start a daemon if none runs'
@@ -37,6 +39,7 @@ complete -c darwin -n "__fish_darwin_needs_command" -f -a "lineage" -d 'Show, co
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "journal" -d 'Read the journal of an agent, or those of a run\'s agents'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "session" -d 'Group runs into sessions, and come back to them'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "store" -d 'Check what is stored'
+complete -c darwin -n "__fish_darwin_needs_command" -f -a "pki" -d 'Issue, renew and revoke the certificates that open the daemon\'s port'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "status" -d 'Show the daemon\'s state; exits with 69 if none runs'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "doctor" -d 'Check this machine: configuration, daemon, stores, sandbox, Python'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "config" -d 'Show and check the configuration'
@@ -56,11 +59,15 @@ complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l population -d '
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l session -d 'The session that the run belongs to, by id or name [default: your default session]' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l sandbox -d 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]' -r -f -a "full\t'Every mandatory layer, or the run is refused'
 reduced\t'What this machine has; the results are stamped'"
+complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l detach -d 'Return at once; the run goes on in the daemon'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l no-start -d 'Do not start a daemon if none runs'
@@ -73,19 +80,27 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l session -d 'Only those of this session, by id or name' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l limit -d 'At most this many' -r
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -l spec -d 'Print its specification instead'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l no-start -d 'Do not start a daemon if none runs'
@@ -94,6 +109,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l max-generations -d 'Stop after this many generations in all' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l max-time -d 'Stop after this much time at work in all, like 90s, 5m or 1h30m' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l target -d 'Stop when the best score is at least this good' -r
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l detach -d 'Return at once; the run goes on in the daemon'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
@@ -112,11 +129,15 @@ complete -c darwin -n "__fish_darwin_using_subcommand eval" -l repeat -d 'Evalua
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l seed -d 'Seed of the evaluation' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l sandbox -d 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]' -r -f -a "full\t'Every mandatory layer, or the run is refused'
 reduced\t'What this machine has; the results are stamped'"
+complete -c darwin -n "__fish_darwin_using_subcommand eval" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand eval" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l github -d 'Also write annotations for GitHub\'s workflows to stderr [default: where GITHUB_ACTIONS is true]'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l no-start -d 'Do not start a daemon if none runs'
@@ -125,14 +146,20 @@ complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_see
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "files" -d 'List an agent\'s files, or print one'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "export" -d 'Write an agent\'s files into a directory, and its parameters as params.json'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l force -d 'Write into a directory that isn\'t empty, over what is there'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
@@ -142,6 +169,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_su
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "files" -d 'List an agent\'s files, or print one'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write an agent\'s files into a directory, and its parameters as params.json'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -l no-start -d 'Do not start a daemon if none runs'
@@ -154,26 +183,36 @@ complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_se
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -f -a "export" -d 'Write an agent\'s ancestry to a file: a CAR to verify anywhere, or JSON'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -l limit -d 'Look at no more than this many agents, the oldest first' -r
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -l all -d 'Draw every agent'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from tree" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -l limit -d 'At most this many' -r
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from ancestors" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -l limit -d 'At most this many' -r
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from descendants" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l trust -d 'Of a file: trust the signing key of this fingerprint (may be repeated)' -r
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from verify" -l no-start -d 'Do not start a daemon if none runs'
@@ -181,6 +220,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -l format -d 'The form' -r -f -a "car\t'Content-addressed archive: signed, can be verified anywhere'
 json\t'One JSON document with all agents'"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -s o -l output -d 'The file; - or nothing: stdout' -r -F
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -l disclose -d 'Put the session\'s key into the CAR, so that whoever has it can read the contents'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
@@ -205,10 +246,14 @@ complete -c darwin -n "__fish_darwin_using_subcommand journal" -l limit -d 'At m
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -l format -d 'The form' -r -f -a "text\t'For people'
 json\t'One JSON document a line'
 markdown\t'Markdown'"
+complete -c darwin -n "__fish_darwin_using_subcommand journal" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand journal" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l no-start -d 'Do not start a daemon if none runs'
@@ -220,29 +265,41 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_se
 complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -l all -d 'Closed ones too'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l set -d 'Replace it by the text in this file; - for stdin' -r -F
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l clear -d 'Leave none'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l yes -d 'Do not ask'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from shred" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
@@ -255,26 +312,107 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Check every stored block, signature, link, digest and row'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and not __fish_seen_subcommand_from verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from verify" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from verify" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from verify" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from verify" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check every stored block, signature, link, digest and row'
 complete -c darwin -n "__fish_darwin_using_subcommand store; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "init" -d 'Make an authority, before a daemon does on its first start'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "issue" -d 'Issue a certificate to somebody: a directory with certificate, key and authority'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "renew" -d 'Issue a new certificate to whom has one; the old one stays good until it ends'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "revoke" -d 'Take certificates back: their holders are refused, and cut off where they are connected'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "list" -d 'List what was issued, the newest first, and how each stands'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "rotate" -d 'Have a new authority sign from now on; the old one is trusted until its last certificate ends'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and not __fish_seen_subcommand_from init issue renew revoke list rotate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l role -d 'What its holder may do' -r -f -a "operator\t''
+user\t''
+worker\t''
+reader\t''"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l days -d 'How many days it is good for' -r
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l out -d 'Where to write it [default: a directory of that name]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from issue" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l days -d 'How many days it is good for' -r
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l out -d 'Where to write it [default: a directory of that name]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from renew" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -l pki -d 'Where the authority lies [default: pki/ in the data directory]' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make an authority, before a daemon does on its first start'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "issue" -d 'Issue a certificate to somebody: a directory with certificate, key and authority'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "renew" -d 'Issue a new certificate to whom has one; the old one stays good until it ends'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Take certificates back: their holders are refused, and cut off where they are connected'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "list" -d 'List what was issued, the newest first, and how each stands'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "rotate" -d 'Have a new authority sign from now on; the old one is trusted until its last certificate ends'
+complete -c darwin -n "__fish_darwin_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand status" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand status" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand status" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand status" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand status" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand status" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand doctor" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand doctor" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand doctor" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand doctor" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand doctor" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -l no-start -d 'Do not start a daemon if none runs'
@@ -282,10 +420,14 @@ complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_see
 complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -f -a "show" -d 'Show every value and where it comes from'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -f -a "check" -d 'Check the configuration, or a file before it is put in place; exits with 78 on a mistake'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and not __fish_seen_subcommand_from show check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from show" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from show" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from show" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from check" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from check" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from check" -l no-start -d 'Do not start a daemon if none runs'
@@ -293,44 +435,55 @@ complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_su
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show every value and where it comes from'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Check the configuration, or a file before it is put in place; exits with 78 on a mistake'
 complete -c darwin -n "__fish_darwin_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand up" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand up" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand up" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand up" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand up" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand up" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand down" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand down" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand down" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand down" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand down" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand down" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand explain" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand explain" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -l write -d 'Write those of all shells, those of darwind, and the man pages into this directory instead' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand completions" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand completions" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand man" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand man" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand man" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand man" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand man" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand man" -s h -l help -d 'Print help'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "runs" -d 'List, show, watch, stop and resume runs'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "eval" -d 'Evaluate an agent, or a directory, against a suite'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "agents" -d 'Show agents and write them to disk'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "lineage" -d 'Show, compare, verify and export where agents come from'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "journal" -d 'Read the journal of an agent, or those of a run\'s agents'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "session" -d 'Group runs into sessions, and come back to them'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "store" -d 'Check what is stored'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "status" -d 'Show the daemon\'s state; exits with 69 if none runs'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "doctor" -d 'Check this machine: configuration, daemon, stores, sandbox, Python'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "config" -d 'Show and check the configuration'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "up" -d 'Start this user\'s daemon, if it isn\'t there'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "down" -d 'End this user\'s daemon: it finishes what it began; runs go on when it is started again'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "explain" -d 'Explain an error code, or list all of them'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "completions" -d 'Print completions for a shell'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "man" -d 'Show the manual page of darwin, of one of its commands, or of darwind'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store status doctor config up down explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "runs" -d 'List, show, watch, stop and resume runs'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "eval" -d 'Evaluate an agent, or a directory, against a suite'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "agents" -d 'Show agents and write them to disk'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "lineage" -d 'Show, compare, verify and export where agents come from'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "journal" -d 'Read the journal of an agent, or those of a run\'s agents'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "session" -d 'Group runs into sessions, and come back to them'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "store" -d 'Check what is stored'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "pki" -d 'Issue, renew and revoke the certificates that open the daemon\'s port'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "status" -d 'Show the daemon\'s state; exits with 69 if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "doctor" -d 'Check this machine: configuration, daemon, stores, sandbox, Python'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "config" -d 'Show and check the configuration'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "up" -d 'Start this user\'s daemon, if it isn\'t there'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "down" -d 'End this user\'s daemon: it finishes what it began; runs go on when it is started again'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "explain" -d 'Explain an error code, or list all of them'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "completions" -d 'Print completions for a shell'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "man" -d 'Show the manual page of darwin, of one of its commands, or of darwind'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "list" -d 'List runs, the newest first'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "show" -d 'Show a run: its state, its best agent, why it ended'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "watch" -d 'Follow a run to its end; Ctrl-C leaves, and the run goes on'
@@ -352,5 +505,11 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from store" -f -a "verify" -d 'Check every stored block, signature, link, digest and row'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "init" -d 'Make an authority, before a daemon does on its first start'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "issue" -d 'Issue a certificate to somebody: a directory with certificate, key and authority'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "renew" -d 'Issue a new certificate to whom has one; the old one stays good until it ends'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "revoke" -d 'Take certificates back: their holders are refused, and cut off where they are connected'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "list" -d 'List what was issued, the newest first, and how each stands'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "rotate" -d 'Have a new authority sign from now on; the old one is trusted until its last certificate ends'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every value and where it comes from'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "check" -d 'Check the configuration, or a file before it is put in place; exits with 78 on a mistake'

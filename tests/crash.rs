@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, time::Duration};
 use darwin::{
     domain::id::{AgentId, RunId, SessionId},
     link::client::Link,
-    wire::v1::{self, evaluate_request::What, event::Event},
+    wire::{
+        envelope::Keyed as _,
+        v1::{self, evaluate_request::What, event::Event},
+    },
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -52,8 +55,8 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
     while kills < KILLS {
         let id = RunId::new(1_700_000_000_000 + runs as u64, [7; 10]);
         let request = start_request(id, &spec(runs));
-        undisturbed.runs().start(request.clone()).await.expect("the run starts");
-        link.runs().start(request).await.expect("the run starts");
+        undisturbed.runs().start(request.clone().keyed()).await.expect("the run starts");
+        link.runs().start(request.keyed()).await.expect("the run starts");
         while kills < KILLS {
             tokio::time::sleep(Duration::from_micros(chaos.random_range(0..40_000))).await;
             // What a client was told before the kill must be there after it.
@@ -115,7 +118,7 @@ async fn what_was_acknowledged_outlasts_a_kill_that_comes_at_once() {
     let mut link = home.start().await;
     let run = RunId::new(1_700_000_000_000, [7; 10]);
     let spec = spec(1).replace("evaluations = 10000", "evaluations = 32");
-    link.runs().start(start_request(run, &spec)).await.expect("the run starts");
+    link.runs().start(start_request(run, &spec).keyed()).await.expect("the run starts");
     let agent = finished(&link, run, PATIENCE).await.best_agent;
     let agent = AgentId::try_from(&agent[..]).expect("a best agent").to_string();
     let (mut sessions, mut seeds) = (BTreeMap::<SessionId, Known>::new(), Vec::new());
@@ -193,7 +196,7 @@ async fn change(
             let name = format!("session {}", sessions.len());
             let session_id = id.as_bytes().to_vec().into();
             let request = v1::CreateSessionRequest { session_id, name: name.clone() };
-            calls.create(request).await.expect("the session is made");
+            calls.create(request.keyed()).await.expect("the session is made");
             sessions.insert(id, Known { name, ..Known::default() });
         }
     }

@@ -47,7 +47,7 @@ impl Config {
                     None => Context::paths()?.config_file(),
                 };
                 let there = shown.exists();
-                Context::config(file)?;
+                context.config(file)?;
                 if context.out.json() {
                     return context
                         .out
@@ -62,7 +62,7 @@ impl Config {
 }
 
 fn show(context: &mut Context) -> Result<(), Failure> {
-    let values = Context::config(None)?.values();
+    let values = context.config(None)?.values();
     if context.out.json() {
         let values: serde_json::Map<_, _> = values
             .into_iter()

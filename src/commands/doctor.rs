@@ -1,12 +1,18 @@
 //! `darwin doctor`: what this machine has, and what it lacks.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use clap::Args;
 use serde_json::json;
 
 use crate::{
     code::Code,
+    domain::role::Role,
+    link::pki::{Pki, Usage},
     wire::v1::{Check, DoctorRequest},
 };
 
@@ -16,7 +22,7 @@ use super::{
     json,
     output::Tone,
     start,
-    text::{plain, plural},
+    text::{plain, plural, utc},
 };
 
 /// Check this machine: configuration, daemon, stores, sandbox, Python
@@ -30,8 +36,9 @@ pub struct Doctor {}
 
 impl Doctor {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let mut checks = vec![configuration()];
+        let mut checks = vec![configuration(context)];
         checks.extend(private());
+        checks.extend(certificate(context));
         let program = start::program();
         checks.push(check("darwin", Ok(env!("CARGO_PKG_VERSION").to_owned()), ""));
         match context.link().await {
@@ -74,8 +81,8 @@ fn check(name: &str, found: Result<String, String>, hint: &str) -> Check {
     Check { name: name.to_owned(), state: state.to_owned(), detail, hint: hint.to_owned() }
 }
 
-fn configuration() -> Check {
-    let found = Context::config(None).and_then(|_| Context::paths());
+fn configuration(context: &Context) -> Check {
+    let found = context.config(None).and_then(|_| Context::paths());
     let found = found.map(|paths| match paths.config_file() {
         file if file.exists() => file.display().to_string(),
         _ => "defaults".to_owned(),
@@ -96,6 +103,19 @@ fn private() -> Option<Check> {
         }
         None => check("keys", Ok(format!("private, in {}", paths.data_dir.display())), ""),
     })
+}
+
+/// The certificate that this user shows, if he has one yet.
+fn certificate(context: &Context) -> Option<Check> {
+    let dir = context.target.identity().ok()?;
+    let facts = Pki::at(&dir).identity(Usage::Client).and_then(|identity| identity.facts()).ok()?;
+    let until = facts.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let until = utc(u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
+    let role = facts.role.map_or("no role", Role::name);
+    let detail = format!("{}, {role}, until {until}", facts.name);
+    let good = facts.not_after > SystemTime::now();
+    let found = if good { Ok(detail) } else { Err(format!("{detail}: it has expired")) };
+    Some(check("certificate", found, "have it renewed: darwin pki renew NAME"))
 }
 
 fn show(context: &mut Context, checks: &[Check]) -> Result<(), Failure> {

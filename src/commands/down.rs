@@ -26,7 +26,7 @@ pub struct Down {}
 
 impl Down {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Some(Running { endpoint, link, .. }) = Context::running().await? else {
+        let Some(Running { endpoint, link, .. }) = context.running().await? else {
             if context.out.json() {
                 return context.out.document("down", json!({"ended": false}));
             }
@@ -37,7 +37,7 @@ impl Down {
         drop(link);
         // Of one on another machine the process can't be seen.
         if let Some(endpoint) = endpoint {
-            let drain = Duration::from_secs(Context::config(None)?.config.server.drain_seconds);
+            let drain = Duration::from_secs(context.config(None)?.config.server.drain_seconds);
             let deadline = Instant::now() + drain + SPARE;
             while process_lives(endpoint.pid) {
                 if Instant::now() > deadline {

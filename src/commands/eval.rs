@@ -100,7 +100,7 @@ impl Eval {
                 return Err(Failure::usage(message));
             }
         };
-        let configured = Context::config(None)?.config.evaluator.sandbox;
+        let configured = context.config(None)?.config.evaluator.sandbox;
         let recorded = if genome.is_some() { "as" } else { "in the journal of" };
         let link = context.link().await?;
         let what = match genome {

@@ -11,6 +11,7 @@ use crate::{
     domain::{id::RunId, spec::RunSpec},
     wire::{
         convert,
+        envelope::Keyed as _,
         v1::{Run, SessionRef, StartRequest},
     },
 };
@@ -105,7 +106,7 @@ impl Evolve {
         for warning in &project.warnings {
             context.out.warn(plain(warning));
         }
-        let configured = Context::config(None)?.config.evaluator.sandbox;
+        let configured = context.config(None)?.config.evaluator.sandbox;
         let link = context.link().await?;
         let session = match &self.session {
             Some(name) => {
@@ -123,7 +124,7 @@ impl Evolve {
             workers: self.workers.unwrap_or(0),
             sandbox: Sandbox::name(self.sandbox, configured),
         };
-        let run = link.runs().start(request).await?.into_inner();
+        let run = link.runs().start(request.keyed()).await?.into_inner();
         if self.detach {
             return detached(context, &run);
         }

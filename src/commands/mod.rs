@@ -23,6 +23,7 @@ mod lineage;
 mod markdown;
 mod journal;
 mod store;
+mod pki;
 mod status;
 mod doctor;
 mod config;
@@ -32,9 +33,9 @@ mod explain;
 mod man;
 mod completions;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueHint, error::ErrorKind};
 
 use crate::code::Code;
 
@@ -80,6 +81,14 @@ struct Global {
     /// Do not start a daemon if none runs
     #[arg(long, global = true, display_order = 902, help_heading = "Everywhere")]
     no_start: bool,
+    /// Talk to the daemon at this address (client.address)
+    #[arg(long, global = true, display_order = 903, help_heading = "Everywhere")]
+    #[arg(value_name = "HOST:PORT", value_hint = ValueHint::Other)]
+    address: Option<String>,
+    /// Show the daemon the certificate in this directory (client.identity)
+    #[arg(long, global = true, display_order = 904, help_heading = "Everywhere")]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    identity: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +101,7 @@ enum Verb {
     Journal(journal::Journal),
     Session(session::Session),
     Store(store::Store),
+    Pki(pki::Pki),
     Status(status::Status),
     Doctor(doctor::Doctor),
     Config(config::Config),
@@ -128,6 +138,7 @@ impl Verb {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
         // What needs no daemon needs no runtime.
         match self {
+            Self::Pki(verb) => return verb.run(context),
             Self::Config(verb) => return verb.run(context),
             Self::Explain(verb) => return verb.run(context),
             Self::Completions(verb) => return verb.run(context),
@@ -152,7 +163,11 @@ impl Verb {
                 Self::Doctor(verb) => verb.run(context).await,
                 Self::Up(verb) => verb.run(context).await,
                 Self::Down(verb) => verb.run(context).await,
-                Self::Config(_) | Self::Explain(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
+                Self::Pki(_)
+                | Self::Config(_)
+                | Self::Explain(_)
+                | Self::Completions(_)
+                | Self::Man(_) => Ok(()),
             }
         })
     }

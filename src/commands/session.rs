@@ -18,6 +18,7 @@ use crate::{
     link::client::Link,
     wire::{
         convert,
+        envelope::Keyed as _,
         v1::{
             self, CreateSessionRequest, ListSessionsRequest, SessionRef, SetContextRequest,
             ShredRequest,
@@ -122,7 +123,7 @@ impl Session {
                 let session_id = SessionId::new(now_ms(), random());
                 let session_id = convert::bytes(session_id.as_bytes());
                 let request = CreateSessionRequest { session_id, name };
-                let session = sessions.create(request).await?.into_inner();
+                let session = sessions.create(request.keyed()).await?.into_inner();
                 if context.out.json() {
                     return context.out.document("session", json::session(&session));
                 }

@@ -17,7 +17,7 @@ use crate::{
         endpoint::Endpoint,
         error::LinkError,
         files,
-        pki::{Pki, Role},
+        pki::{Pki, Usage},
     },
 };
 
@@ -34,13 +34,17 @@ const MAX_LOG: u64 = 16 << 20;
 /// How much of the end of the log is searched for its last line.
 const LOG_TAIL: u64 = 16 << 10;
 
-/// The daemon of `paths`' home, if one answers.
+/// The daemon of `paths`' home, if one answers to the certificate in `identity`.
 ///
 /// # Errors
 /// If one should be there but can't be talked to.
-pub async fn running(paths: &Paths) -> Result<Option<(Endpoint, Link)>, LinkError> {
+pub async fn running(
+    paths: &Paths,
+    identity: &Path,
+) -> Result<Option<(Endpoint, Link)>, LinkError> {
     let Some(endpoint) = Endpoint::read(&paths.run_dir)? else { return Ok(None) };
-    match connect(paths, &endpoint).await {
+    let identity = Pki::at(identity).identity(Usage::Client)?;
+    match Link::connect(&endpoint, &identity).await {
         Ok(link) => Ok(Some((endpoint, link))),
         // What a killed daemon left behind, whose process number somebody else has now.
         Err(LinkError::Unreachable { .. } | LinkError::Stranger { .. }) => Ok(None),
@@ -48,20 +52,11 @@ pub async fn running(paths: &Paths) -> Result<Option<(Endpoint, Link)>, LinkErro
     }
 }
 
-/// Connects to the daemon at `endpoint` with this home's certificate.
-///
-/// # Errors
-/// If there is none yet, or nothing answers.
-pub async fn connect(paths: &Paths, endpoint: &Endpoint) -> Result<Link, LinkError> {
-    let identity = Pki::at(paths.pki()).identity(Role::Client)?;
-    Link::connect(endpoint, &identity).await
-}
-
 /// Starts a daemon for `paths`' home and waits until it answers.
 ///
 /// # Errors
 /// If there is no `darwind`, it ends (its last word is quoted), or it takes too long.
-pub async fn start(paths: &Paths) -> Result<(Endpoint, Link), Failure> {
+pub async fn start(paths: &Paths, identity: &Path) -> Result<(Endpoint, Link), Failure> {
     let program = program();
     let log = paths.log_file();
     files::make_dir(&paths.state_dir)?;
@@ -78,7 +73,7 @@ pub async fn start(paths: &Paths) -> Result<(Endpoint, Link), Failure> {
             Failure::new(Code::Unavailable, message)
                 .hint("put darwind beside darwin, or into a directory of PATH")
         })?;
-    wait(paths, &mut child, before).await
+    wait(paths, identity, &mut child, before).await
 }
 
 /// `darwind` beside this program, else as PATH has it.
@@ -99,6 +94,7 @@ fn open_log(path: &Path) -> std::io::Result<(File, u64)> {
 
 async fn wait(
     paths: &Paths,
+    identity: &Path,
     child: &mut Child,
     log_before: u64,
 ) -> Result<(Endpoint, Link), Failure> {
@@ -108,7 +104,7 @@ async fn wait(
     let mut ended = None;
     loop {
         // A file that is only being written counts as none yet.
-        if let Ok(Some(found)) = running(paths).await {
+        if let Ok(Some(found)) = running(paths, identity).await {
             return Ok(found);
         }
         if ended.is_none()

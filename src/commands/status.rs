@@ -21,7 +21,7 @@ pub struct Status {}
 
 impl Status {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Running { address, link, .. } = Context::link_to_running().await?;
+        let Running { address, link, .. } = context.link_to_running().await?;
         let status = link.operations().status(StatusRequest {}).await?.into_inner();
         if context.out.json() {
             return context.out.document("status", json::status(&status));

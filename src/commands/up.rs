@@ -20,7 +20,7 @@ pub struct Up {}
 
 impl Up {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let (endpoint, new) = match Context::running().await? {
+        let (endpoint, new) = match context.running().await? {
             Some(Running { endpoint: Some(endpoint), .. }) => (endpoint, false),
             Some(Running { address, .. }) => {
                 if context.out.json() {
@@ -34,7 +34,7 @@ impl Up {
                 ));
                 return Ok(());
             }
-            None => (start::start(&Context::paths()?).await?.0, true),
+            None => (start::start(&Context::paths()?, &context.target.identity()?).await?.0, true),
         };
         if context.out.json() {
             return context.out.document(

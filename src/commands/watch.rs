@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    context::{Context, Running},
+    context::{Context, Running, Target},
     error::Failure,
     json,
     output::{Live, Tone},
@@ -162,7 +162,7 @@ impl<'a> Watch<'a> {
                             reason.map_or("it was closed".to_owned(), |error| error.to_string());
                         self.say(&format!("lost sight of the run: {reason}; looking for its daemon"));
                         progress = Box::pin(futures_util::stream::pending());
-                        found = Box::pin(find(name.clone(), reason));
+                        found = Box::pin(find(self.context.target.clone(), name.clone(), reason));
                     }
                 },
                 again = &mut found => {
@@ -256,24 +256,30 @@ impl<'a> Watch<'a> {
 
 /// Waits for the daemon of `run` to answer again. It starts none: whoever ended the daemon may
 /// have meant it, and systemd or the next command brings it back.
-async fn find(run: String, reason: String) -> Result<(Link, Events), Failure> {
+async fn find(target: Target, run: String, reason: String) -> Result<(Link, Events), Failure> {
     let looking = async {
         let mut waits = Backoff::new(LOOKS.0, LOOKS.1);
         loop {
             tokio::time::sleep(waits.next(rand::random())).await;
-            if let Ok(Some(Running { link, .. })) = Context::running().await
-                && let Ok(events) = link.watch(&run).await
-            {
-                return (link, Box::pin(events) as Events);
+            match target.running().await {
+                Ok(Some(Running { link, .. })) => {
+                    if let Ok(events) = link.watch(&run).await {
+                        return Ok((link, Box::pin(events) as Events));
+                    }
+                }
+                // Its certificate is good no longer: that does not pass.
+                Err(failure @ Failure::Fault { code: Code::Denied, .. }) => return Err(failure),
+                _ => {}
             }
         }
     };
-    within(PATIENCE, "looking for the daemon", looking).await.map_err(|_| {
+    within(PATIENCE, "looking for the daemon", looking).await.unwrap_or_else(|_| {
         let message = format!(
             "no daemon for {} s after losing sight of the run: {reason}",
             PATIENCE.as_secs()
         );
-        Failure::new(Code::Unavailable, message).hint(format!("darwin runs watch {run}"))
+        let hint = format!("darwin runs watch {run}");
+        Err(Failure::new(Code::Unavailable, message).hint(hint))
     })
 }
 

@@ -36,6 +36,8 @@ pub struct Server {
     pub admin: SocketAddr,
     /// The deadline of a drain, in seconds.
     pub drain_seconds: u64,
+    /// Whether calls that only read are taken without a signed envelope.
+    pub plain_reads: bool,
 }
 
 /// The command line.
@@ -44,6 +46,8 @@ pub struct Server {
 pub struct Client {
     /// `host:port` of the daemon; empty: this user's own.
     pub address: String,
+    /// The directory of the certificate to show; empty: this user's own.
+    pub identity: PathBuf,
 }
 
 /// Logging.
@@ -191,7 +195,7 @@ pub(super) fn redact(text: &str) -> String {
 impl Default for Server {
     fn default() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { listen: any, names: Vec::new(), admin: any, drain_seconds: 20 }
+        Self { listen: any, names: Vec::new(), admin: any, drain_seconds: 20, plain_reads: false }
     }
 }
 

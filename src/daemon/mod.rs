@@ -12,6 +12,7 @@ pub mod evaluator;
 pub mod manager;
 pub mod server;
 pub mod error;
+mod certificates;
 pub mod run;
 
 use std::{

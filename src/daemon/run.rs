@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::Notify, time::MissedTickBehavior};
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,14 +16,12 @@ use crate::{
     link::{
         acceptor::{Acceptor, Limits},
         endpoint::Endpoint,
-        error::LinkError,
-        pki::{Pki, Role},
-        tls,
     },
 };
 
 use super::{
     admin::{self, Phase, Vitals},
+    certificates::Certificates,
     clock::Clock,
     error::DaemonError,
     evaluator::{Evaluator, EvaluatorConfig},
@@ -39,8 +36,6 @@ use super::{
 
 /// What the port holds, and how long a handshake may take.
 const LIMITS: Limits = Limits { connections: 512, handshake: Duration::from_secs(10) };
-/// How often certificates are looked at.
-const RENEWAL: Duration = Duration::from_secs(6 * 3600);
 
 /// What the daemon is made of.
 pub struct Setup {
@@ -114,7 +109,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     let shown = vitals.clone();
     tree.spawn(Task::Admin, move |_| admin::serve(port.clone(), shown.clone()));
 
-    let certificates = Certificates::open(&paths, user, &config, &clock)?;
+    let certificates = Certificates::open(&paths, user, names(&config), &clock)?;
     let evaluator = evaluator(&paths, &config)?;
     let registry =
         store(&mut tree, &paths, credentials.as_deref(), &config, &clock, &vitals).await?;
@@ -134,6 +129,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         ],
         python: config.evaluator.python.clone(),
         workers: workers(&config),
+        plain_reads: config.server.plain_reads,
         taken_up,
         stop: control.stop.clone(),
     };
@@ -250,7 +246,7 @@ fn serve(
     certificates: &Certificates,
     context: Arc<Context>,
 ) {
-    let (acceptor, doors) = Acceptor::new(listener, certificates.tls.clone(), LIMITS);
+    let (acceptor, doors) = Acceptor::new(listener, certificates.gate.clone(), LIMITS);
     tree.spawn_once(Task::Acceptor, |stop| async {
         acceptor.run(stop).await;
         Ok(())
@@ -274,10 +270,7 @@ fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: 
     config.server.drain_seconds = new.server.drain_seconds;
     if new.server.names != config.server.names {
         config.server.names.clone_from(&new.server.names);
-        certificates.names.store(Arc::new(names(config)));
-        if let Err(error) = certificates.renew(&Clock::System) {
-            tracing::error!("kept the old certificates: {error}");
-        }
+        certificates.set_names(names(config), &Clock::System);
     }
     if *config == new {
         tracing::info!("read the configuration again");
@@ -311,53 +304,4 @@ fn names(config: &Config) -> Vec<String> {
     let ip = config.server.listen.ip();
     let own = (!ip.is_unspecified() && !ip.is_loopback()).then(|| ip.to_string());
     config.server.names.iter().cloned().chain(own).collect()
-}
-
-/// The certificates in use.
-#[derive(Clone)]
-struct Certificates {
-    pki: Pki,
-    user: String,
-    names: Arc<ArcSwap<Vec<String>>>,
-    tls: Arc<ArcSwap<rustls::ServerConfig>>,
-}
-
-impl Certificates {
-    fn open(
-        paths: &Paths,
-        user: String,
-        config: &Config,
-        clock: &Clock,
-    ) -> Result<Self, LinkError> {
-        let (pki, names) = (Pki::at(paths.pki()), names(config));
-        pki.prepare(&user, &names, clock.now())?;
-        let tls = tls::server(&pki.identity(Role::Server)?)?;
-        Ok(Self {
-            pki,
-            user,
-            names: Arc::new(ArcSwap::from_pointee(names)),
-            tls: Arc::new(ArcSwap::from_pointee(tls)),
-        })
-    }
-
-    /// Renews what does not last; connections from now on get the new certificate.
-    fn renew(&self, clock: &Clock) -> Result<(), LinkError> {
-        if self.pki.prepare(&self.user, &self.names.load(), clock.now())? {
-            self.tls.store(Arc::new(tls::server(&self.pki.identity(Role::Server)?)?));
-            tracing::info!("renewed certificates");
-        }
-        Ok(())
-    }
-
-    async fn keep(self, clock: Clock) -> Result<(), String> {
-        let mut tick = tokio::time::interval(RENEWAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
-            // Tried again at the next turn; the certificates in use last for weeks.
-            if let Err(error) = self.renew(&clock) {
-                tracing::error!("can't renew the certificates: {error}");
-            }
-        }
-    }
 }

@@ -12,4 +12,5 @@ pub mod answer;
 pub mod spec;
 pub mod lifecycle;
 pub mod session;
+pub mod role;
 pub mod journal;

@@ -10,8 +10,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -31,11 +30,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::{
+    domain::role::Role,
     resilience::{backoff::Backoff, deadline::within},
     wire::limits::MAX_SOCKET_MESSAGE,
 };
 
-use super::{pki, tls};
+use super::{
+    certificate,
+    gate::{Gate, Pass},
+    session::Session,
+    tls,
+};
 
 /// Handshaken connections that wait to be taken up.
 const WAITING: usize = 64;
@@ -56,12 +61,17 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The user whom the certificate names.
     pub user: Arc<str>,
+    /// What it lets its holder do, if it says so.
+    pub role: Option<Role>,
+    /// The connection, on which its messages are signed.
+    pub session: Arc<Session>,
 }
 
 /// A connection whose client has shown its certificate.
 pub struct Conn {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    pass: Pass,
     // Frees the connection's place when it is dropped.
     _place: OwnedSemaphorePermit,
 }
@@ -80,7 +90,7 @@ pub struct Doors {
 /// Takes connections from a listener.
 pub struct Acceptor {
     listener: TcpListener,
-    tls: Arc<ArcSwap<ServerConfig>>,
+    gate: Arc<Gate>,
     limits: Limits,
     doors: Way,
 }
@@ -92,17 +102,13 @@ struct Way {
 }
 
 impl Acceptor {
-    /// For that listener. Each connection gets the TLS configuration that is current when it
-    /// comes, so that certificates can be renewed without a restart.
+    /// For that listener. Each connection gets the configuration that is current when it comes,
+    /// so that certificates can be renewed without a restart.
     #[must_use]
-    pub fn new(
-        listener: TcpListener,
-        tls: Arc<ArcSwap<ServerConfig>>,
-        limits: Limits,
-    ) -> (Self, Doors) {
+    pub fn new(listener: TcpListener, gate: Arc<Gate>, limits: Limits) -> (Self, Doors) {
         let (grpc, from_grpc) = mpsc::channel(WAITING);
         let (sockets, from_sockets) = mpsc::channel(WAITING);
-        let acceptor = Self { listener, tls, limits, doors: Way { grpc, sockets } };
+        let acceptor = Self { listener, gate, limits, doors: Way { grpc, sockets } };
         (acceptor, Doors { grpc: from_grpc, sockets: from_sockets })
     }
 
@@ -131,10 +137,10 @@ impl Acceptor {
                 }
             };
             backoff.reset();
-            let tls = TlsAcceptor::from(self.tls.load_full());
-            let (doors, limit) = (self.doors.clone(), self.limits.handshake);
+            let (gate, doors, limit) =
+                (self.gate.clone(), self.doors.clone(), self.limits.handshake);
             handshakes.spawn(async move {
-                let welcome = welcome(stream, address, place, tls, doors);
+                let welcome = welcome(stream, address, place, gate, doors);
                 let outcome = within(limit, "the handshake", welcome).await;
                 let result = match &outcome {
                     Ok(Ok(transport)) => transport,
@@ -167,16 +173,22 @@ async fn welcome(
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
-    tls: TlsAcceptor,
+    gate: Arc<Gate>,
     doors: Way,
 ) -> io::Result<&'static str> {
     stream.set_nodelay(true)?;
-    let stream = tls.accept(stream).await?;
-    let (_, session) = stream.get_ref();
-    let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    let user = certificate.and_then(pki::user).unwrap_or_default().into();
-    let http2 = session.alpn_protocol() == Some(tls::H2);
-    let conn = Conn { stream, peer: Peer { address, user }, _place: place };
+    let rules = gate.rules();
+    let stream = TlsAcceptor::from(rules.tls.clone()).accept(stream).await?;
+    let (_, connection) = stream.get_ref();
+    let chain = connection.peer_certificates().unwrap_or_default();
+    let chain: Vec<_> = chain.iter().cloned().map(CertificateDer::into_owned).collect();
+    let facts = chain.first().and_then(certificate::read);
+    let facts = facts.ok_or_else(|| io::Error::other("the certificate can't be read"))?;
+    let http2 = connection.alpn_protocol() == Some(tls::H2);
+    let session = Session::new(rules.credentials.clone(), connection).map_err(io::Error::other)?;
+    let peer = Peer { address, user: facts.name.into(), role: facts.role, session };
+    let pass = gate.admit(chain, facts.not_after, rules);
+    let conn = Conn { stream, peer, pass, _place: place };
     let ending = "the daemon is ending";
     if http2 {
         return match doors.grpc.send(conn).await {
@@ -233,6 +245,11 @@ impl Conn {
     }
 }
 
+/// Why nothing goes through any more. (The reader is woken by it, so that the connection ends.)
+fn over() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the client's certificate is good no longer")
+}
+
 impl Connected for Conn {
     type ConnectInfo = Peer;
 
@@ -247,6 +264,9 @@ impl AsyncRead for Conn {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.pass.poll_over(cx).is_ready() {
+            return Poll::Ready(Err(over()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -257,6 +277,9 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.pass.over() {
+            return Poll::Ready(Err(over()));
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -265,6 +288,9 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.pass.over() {
+            return Poll::Ready(Err(over()));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, Stream, StreamExt as _, stream};
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{
@@ -24,6 +24,7 @@ use crate::{
     wire::{
         fault::{Fault, chain},
         limits::MAX_GRPC_MESSAGE,
+        methods::STREAM,
         v1::{
             self, StreamEvent, StreamRequest, agents_client::AgentsClient,
             evaluations_client::EvaluationsClient, journals_client::JournalsClient,
@@ -39,6 +40,8 @@ use super::{
     error::LinkError,
     greeting::greeted,
     pki::{Identity, SERVER_NAME},
+    sealing::{Current, Sealed},
+    session::{Answers, Credentials, Session},
     tls,
 };
 
@@ -52,9 +55,10 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// A connection to a daemon.
 #[derive(Debug, Clone)]
 pub struct Link {
-    channel: Channel,
+    channel: Sealed<Channel>,
     address: SocketAddr,
     socket: Arc<ClientConfig>,
+    credentials: Arc<Credentials>,
 }
 
 macro_rules! clients {
@@ -63,7 +67,7 @@ macro_rules! clients {
             $(
                 #[doc = $doc]
                 #[must_use]
-                pub fn $name(&self) -> $client<Channel> {
+                pub fn $name(&self) -> $client<Sealed<Channel>> {
                     $client::new(self.channel())
                         .max_decoding_message_size(MAX_GRPC_MESSAGE)
                 }
@@ -92,6 +96,8 @@ impl Link {
         let address = endpoint.address;
         let calls = Arc::new(tls::client(identity, tls::H2)?);
         let socket = Arc::new(tls::client(identity, tls::HTTP1)?);
+        let credentials = Arc::new(Credentials::of(identity)?);
+        let session = Current::default();
         let target = Target::from_shared(format!("http://{address}"))
             .map_err(|error| LinkError::Setup(error.to_string()))?
             .http2_keep_alive_interval(KEEPALIVE)
@@ -101,31 +107,40 @@ impl Link {
             0 => String::new(),
             pid => format!(" (process {pid})"),
         };
+        let (own, current) = (credentials.clone(), session.clone());
         let connector = tower::service_fn(move |_| {
-            let calls = calls.clone();
+            let (calls, own, current) = (calls.clone(), own.clone(), current.clone());
             let silent = LinkError::Silent { address, process: process.clone(), after: CONNECT };
             async move {
                 let stream = reach(address).await?;
-                let greeting = async { greeted(secure(stream, calls).await?).await };
+                let greeting = async {
+                    let stream = secure(stream, calls).await?;
+                    let session = Session::new(own, stream.get_ref().1);
+                    Ok((greeted(stream).await?, session))
+                };
                 let greeted = within(CONNECT, "greeting", greeting).await.map_err(|_| silent)?;
-                greeted.map(TokioIo::new).map_err(|error| lost(error, address))
+                let (stream, session) = greeted.map_err(|error| lost(error, address))?;
+                // Before the first call can go out on this connection.
+                current.store(Some(session?));
+                Ok::<_, LinkError>(TokioIo::new(stream))
             }
         });
         let channel = target
             .connect_with_connector(connector)
             .await
             .map_err(|error| diagnose(&error, address))?;
-        Ok(Self { channel, address, socket })
+        let channel = Sealed::new(channel, session);
+        Ok(Self { channel, address, socket, credentials })
     }
 
     /// The channel for generated clients that need other settings than those given here.
     #[must_use]
-    pub fn channel(&self) -> Channel {
+    pub fn channel(&self) -> Sealed<Channel> {
         self.channel.clone()
     }
 
     /// Follows a run, named by its id or a unique start of it: one message at once, then on
-    /// changes; the last one has a state other than "running". An error is the last item.
+    /// changes; the last one is signed as such. An error is the last item.
     ///
     /// # Errors
     /// If the connection can't be made.
@@ -137,15 +152,13 @@ impl Link {
         let run = v1::RunRef { run: run.to_owned() };
         let request = StreamRequest { request: Some(stream_request::Request::Watch(run)) };
         let open = self.open(request);
-        let socket = within(CONNECT, "opening a stream to the daemon", open).await??;
+        let opened = within(CONNECT, "opening a stream to the daemon", open).await??;
         let address = self.address;
-        Ok(Box::pin(stream::unfold(Some(socket), move |socket| async move {
-            let mut socket = socket?;
-            match next(&mut socket, address).await {
-                Ok(Some(progress)) => {
-                    let state = progress.run.as_ref().map_or("", |run| run.state.as_str());
-                    let more = state == "running";
-                    Some((Ok(progress), more.then_some(socket)))
+        Ok(Box::pin(stream::unfold(Some(opened), move |opened| async move {
+            let (mut socket, mut answers) = opened?;
+            match next(&mut socket, &mut answers, address).await {
+                Ok(Some((progress, last))) => {
+                    Some((Ok(progress), (!last).then_some((socket, answers))))
                 }
                 Ok(None) => Some((Err(LinkError::Broken("it was closed".to_owned())), None)),
                 Err(error) => Some((Err(error), None)),
@@ -156,7 +169,7 @@ impl Link {
     async fn open(
         &self,
         request: StreamRequest,
-    ) -> Result<WebSocketStream<TlsStream<TcpStream>>, LinkError> {
+    ) -> Result<(WebSocketStream<TlsStream<TcpStream>>, Answers), LinkError> {
         let address = self.address;
         let protocol = |reason: String| LinkError::Protocol { address, reason };
         let mut upgrade = format!("ws://{SERVER_NAME}{}", super::STREAM_PATH)
@@ -167,20 +180,24 @@ impl Link {
         let stream = reach(address).await?;
         let stream =
             secure(stream, self.socket.clone()).await.map_err(|error| lost(error, address))?;
+        let session = Session::new(self.credentials.clone(), stream.get_ref().1)?;
         let (mut socket, _) = client_async_with_config(upgrade, stream, Some(socket_config()))
             .await
             .map_err(|error| broken(&error, address))?;
-        let frame = Message::Binary(request.encode_to_vec().into());
+        let request = request.encode_to_vec();
+        let (envelope, answers) = session.ask(&STREAM, None, &request);
+        let frame = Message::Binary([envelope.as_ref(), &request].concat().into());
         socket.send(frame).await.map_err(|error| broken(&error, address))?;
-        Ok(socket)
+        Ok((socket, answers))
     }
 }
 
-/// The next event of a stream; none when it ended properly.
+/// The next event of a stream, and whether it is the last; none when the socket is closed.
 async fn next(
     socket: &mut WebSocketStream<TlsStream<TcpStream>>,
+    answers: &mut Answers,
     address: SocketAddr,
-) -> Result<Option<v1::Progress>, LinkError> {
+) -> Result<Option<(v1::Progress, bool)>, LinkError> {
     loop {
         let message = within(SILENCE, "the daemon's next message", socket.next()).await?;
         let bytes: Bytes = match message {
@@ -190,12 +207,16 @@ async fn next(
             Some(Ok(_)) => continue,
             Some(Err(error)) => return Err(broken(&error, address)),
         };
-        let event = StreamEvent::decode(bytes)
+        let opened = answers.open(bytes).map_err(Fault::from)?;
+        let event = StreamEvent::decode(opened.payload)
             .map_err(|error| LinkError::Protocol { address, reason: error.to_string() })?;
         match event.event {
-            Some(stream_event::Event::Progress(progress)) => return Ok(Some(progress)),
+            Some(stream_event::Event::Progress(progress)) => {
+                return Ok(Some((progress, opened.last)));
+            }
             Some(stream_event::Event::Error(error)) => return Err(Fault::from(error).into()),
             // An event of a later version.
+            None if opened.last => return Ok(None),
             None => {}
         }
     }
@@ -216,9 +237,19 @@ async fn secure(stream: TcpStream, config: Arc<ClientConfig>) -> io::Result<TlsS
 /// Why there is no connection: TLS said no, or nobody was there.
 fn lost(error: io::Error, address: SocketAddr) -> LinkError {
     match tls_fault(&error) {
-        Some(fault) => LinkError::Stranger { address, reason: fault.to_string() },
+        Some(fault) => strange(fault, address),
         None => LinkError::Unreachable { address, reason: error.to_string() },
     }
+}
+
+/// Why TLS said no: the daemon knows this client, or it is another one.
+fn strange(fault: &rustls::Error, address: SocketAddr) -> LinkError {
+    let reason = match fault {
+        rustls::Error::AlertReceived(AlertDescription::CertificateRevoked) => "it was revoked",
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => "it has expired",
+        fault => return LinkError::Stranger { address, reason: fault.to_string() },
+    };
+    LinkError::Refused { address, reason }
 }
 
 /// What lies behind the library's error.
@@ -233,8 +264,12 @@ fn diagnose(error: &(dyn StdError + 'static), address: SocketAddr) -> LinkError 
             Some(LinkError::Unreachable { address, reason }) => {
                 return LinkError::Unreachable { address: *address, reason: reason.clone() };
             }
+            Some(LinkError::Outdated { whose }) => return LinkError::Outdated { whose },
             Some(LinkError::Stranger { address, reason }) => {
                 return LinkError::Stranger { address: *address, reason: reason.clone() };
+            }
+            Some(LinkError::Refused { address, reason }) => {
+                return LinkError::Refused { address: *address, reason };
             }
             _ => cause = error.source(),
         }
@@ -245,7 +280,7 @@ fn diagnose(error: &(dyn StdError + 'static), address: SocketAddr) -> LinkError 
 fn broken(error: &tungstenite::Error, address: SocketAddr) -> LinkError {
     match error {
         tungstenite::Error::Io(io) => match tls_fault(io) {
-            Some(fault) => LinkError::Stranger { address, reason: fault.to_string() },
+            Some(fault) => strange(fault, address),
             None => LinkError::Broken(io.to_string()),
         },
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {

@@ -41,6 +41,57 @@ pub enum LinkError {
         /// Where it should be.
         dir: PathBuf,
     },
+    /// There is no authority.
+    #[error("there is no certificate authority in {dir}: make it with `darwin pki init`, or start the daemon, which does", dir = dir.display())]
+    NoAuthority {
+        /// Where it should be.
+        dir: PathBuf,
+    },
+    /// There is an authority already.
+    #[error("there is a certificate authority in {dir} already: `darwin pki rotate` has a new one take over", dir = dir.display())]
+    AuthorityExists {
+        /// Where.
+        dir: PathBuf,
+    },
+    /// A name that no identity can have.
+    #[error(
+        "“{0}” is no name for an identity: give 1 to 64 letters, digits, “.”, “_”, “@” or “-”, a letter or digit first"
+    )]
+    BadName(String),
+    /// Somebody has a certificate of that name that is good.
+    #[error(
+        "“{name}” has a certificate already (serial {serial}): renew it with `darwin pki renew {name}`, or revoke it first"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The certificate's serial number.
+        serial: String,
+    },
+    /// Nobody has a certificate of that name or serial number.
+    #[error("no certificate has the name or serial number “{name}”: `darwin pki list` shows all")]
+    NoCertificate {
+        /// What was asked for.
+        name: String,
+    },
+    /// The certificates of that name or serial number are good no longer.
+    #[error(
+        "the certificate of “{name}” is revoked or has ended already: `darwin pki list` shows when, `darwin pki issue` makes a new one"
+    )]
+    AlreadyRevoked {
+        /// What was asked for.
+        name: String,
+    },
+    /// The daemon does not accept the certificate any more.
+    #[error(
+        "the daemon at {address} does not accept this certificate ({reason}): have a new one issued with `darwin pki renew` or `darwin pki issue` where the daemon's authority is"
+    )]
+    Refused {
+        /// The address.
+        address: SocketAddr,
+        /// What TLS said.
+        reason: &'static str,
+    },
     /// A certificate could not be made.
     #[error("can't make a certificate: {0}; please report this")]
     Issue(String),
@@ -49,6 +100,14 @@ pub enum LinkError {
         "server.names: “{0}” is neither a host name nor an address; correct it in the configuration"
     )]
     Name(String),
+    /// A certificate from before messages were signed.
+    #[error(
+        "{whose} certificate is of an earlier version, whose keys sign no messages: end the daemon's process with `kill` (`run/endpoint.json` names it) and run `darwin up`, which renews the certificates"
+    )]
+    Outdated {
+        /// The daemon's, or the client's.
+        whose: &'static str,
+    },
     /// A key and certificates that TLS does not accept.
     #[error(
         "the certificates in use are not accepted by TLS: {0}; remove the folder `pki` and restart the daemon, which makes new ones"
@@ -112,11 +171,17 @@ impl LinkError {
     pub fn code(&self) -> Code {
         match self {
             Self::File { source, .. } => Code::of(source, Code::Config),
-            Self::Exposed { .. } | Self::Stranger { .. } => Code::Denied,
+            Self::Exposed { .. } | Self::Stranger { .. } | Self::Refused { .. } => Code::Denied,
+            Self::NoAuthority { .. } | Self::NoCertificate { .. } => Code::NotFound,
+            Self::AuthorityExists { .. } | Self::NameTaken { .. } | Self::AlreadyRevoked { .. } => {
+                Code::Conflict
+            }
+            Self::BadName(_) => Code::InvalidInput,
             Self::Damaged { .. } | Self::Name(_) | Self::Setup(_) => Code::Config,
             Self::NoIdentity { .. } | Self::Unreachable { .. } | Self::Broken(_) => {
                 Code::Unavailable
             }
+            Self::Outdated { .. } => Code::Conflict,
             Self::Issue(_) => Code::Bug,
             Self::Protocol { .. } => Code::Unavailable,
             Self::Silent { .. } => Code::Deadline,

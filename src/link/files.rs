@@ -1,13 +1,20 @@
 //! Small private files: written whole or not at all, readable by their owner only.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::error::LinkError;
+
+/// How long another process may hold a lock until it is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes a directory, and those above it, for its owner only.
 ///
@@ -78,6 +85,38 @@ pub fn read_secret(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, LinkError
         return Err(LinkError::Exposed { path: path.to_owned(), mode });
     }
     Ok(Some(content))
+}
+
+/// The sole right to change what a lock file stands for, until it is dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child that was just forked may have the file open still; closing it is not enough.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes a lock; waits a little while if another process has it.
+///
+/// # Errors
+/// If the system refuses, or the other process does not let go.
+pub fn lock(path: &Path) -> Result<Lock, LinkError> {
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = opened.map_err(|source| fault("lock", path, source))?;
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(fault("lock", path, io::ErrorKind::ResourceBusy.into()));
+            }
+            Err(TryLockError::Error(source)) => return Err(fault("lock", path, source)),
+        }
+    }
 }
 
 /// Removes a file, if it is there.

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
@@ -18,9 +17,11 @@ use tonic::{Request, Response, Status, service::Routes, transport::Server};
 
 use crate::{
     code::Code,
+    domain::role::Role,
     wire::{
         fault::Fault,
         limits::MAX_SOCKET_MESSAGE,
+        methods::STREAM,
         v1::{self, operations_server::OperationsServer},
     },
 };
@@ -30,9 +31,13 @@ use super::{
     client::Link,
     endpoint::Endpoint,
     error::LinkError,
-    pki::{Identity, Pki, Role},
-    tls,
+    gate::Gate,
+    pki::{Identity, Pki, Usage},
+    sealing::Envelopes,
 };
+
+mod replay;
+mod sealing;
 
 const LIMITS: Limits = Limits { connections: 4, handshake: Duration::from_millis(300) };
 
@@ -40,10 +45,12 @@ const LIMITS: Limits = Limits { connections: 4, handshake: Duration::from_millis
 struct Port {
     address: SocketAddr,
     client: Identity,
+    gate: Arc<Gate>,
+    server: Identity,
     stop: CancellationToken,
     calls: Calls,
     tasks: Vec<JoinHandle<()>>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// Lets a test hold a call: `Doctor` says that it began, and ends when it may.
@@ -91,27 +98,39 @@ fn identities() -> (tempfile::TempDir, Identity, Identity) {
     let pki = Pki::at(home.path());
     pki.prepare("ada", &[], SystemTime::now()).unwrap();
     let (server, client) =
-        (pki.identity(Role::Server).unwrap(), pki.identity(Role::Client).unwrap());
+        (pki.identity(Usage::Server).unwrap(), pki.identity(Usage::Client).unwrap());
     (home, server, client)
 }
 
 async fn port() -> Port {
     let (home, server, client) = identities();
-    let config = Arc::new(ArcSwap::from_pointee(tls::server(&server).unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    port_of(listener, home, server, client)
+}
+
+fn port_of(
+    listener: TcpListener,
+    home: tempfile::TempDir,
+    server: Identity,
+    client: Identity,
+) -> Port {
+    let gate = Gate::new(&server).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, calls) = (CancellationToken::new(), Calls::default());
-    let (acceptor, mut doors) = Acceptor::new(listener, config, LIMITS);
+    let (acceptor, mut doors) = Acceptor::new(listener, gate.clone(), LIMITS);
     let routes = Routes::new(OperationsServer::new(Operations(calls.clone())));
     let incoming = ReceiverStream::new(doors.grpc).map(Ok::<_, std::convert::Infallible>);
     let grpc = Server::builder()
+        .layer(Envelopes { plain_reads: false })
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     let hub = async move {
         while let Some(mut socket) = doors.sockets.recv().await {
             tokio::spawn(async move {
                 let Some(Ok(Message::Binary(bytes))) = socket.next().await else { return };
-                let watched = v1::StreamRequest::decode(bytes).unwrap().request.unwrap();
+                let session = socket.get_ref().peer().session.clone();
+                let (opened, mut answering) = session.asked(&STREAM, bytes).unwrap();
+                let watched = v1::StreamRequest::decode(opened.payload).unwrap().request.unwrap();
                 let v1::stream_request::Request::Watch(run) = watched;
                 for (agents, state) in [(1, "running"), (2, "finished"), (3, "finished")] {
                     let run = v1::Run {
@@ -123,7 +142,9 @@ async fn port() -> Port {
                     let progress = v1::Progress { run: Some(run), rate: 1.0 };
                     let event = v1::stream_event::Event::Progress(progress);
                     let event = v1::StreamEvent { event: Some(event) };
-                    let frame = Message::Binary(event.encode_to_vec().into());
+                    let event = event.encode_to_vec();
+                    let envelope = answering.seal(&event, state != "running");
+                    let frame = Message::Binary([envelope.as_ref(), &event].concat().into());
                     if socket.send(frame).await.is_err() {
                         return;
                     }
@@ -136,7 +157,7 @@ async fn port() -> Port {
         tokio::spawn(async { grpc.await.unwrap() }),
         tokio::spawn(hub),
     ];
-    Port { address, client, stop, calls, tasks, _home: home }
+    Port { address, client, gate, server, stop, calls, tasks, home }
 }
 
 impl Port {
@@ -144,9 +165,20 @@ impl Port {
         Endpoint { address: self.address, admin: self.address, pid: 1, started_ms: 0 }
     }
 
-    async fn end(self) {
+    /// Ends it and starts it again at the same address, with the same certificates.
+    async fn restart(mut self) -> Self {
+        self.ended().await;
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        port_of(listener, self.home, self.server, self.client)
+    }
+
+    async fn end(mut self) {
+        self.ended().await;
+    }
+
+    async fn ended(&mut self) {
         self.stop.cancel();
-        for task in self.tasks {
+        for task in self.tasks.drain(..) {
             tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
         }
     }
@@ -209,7 +241,7 @@ async fn a_client_of_another_authority_is_refused_by_both() {
     assert!(matches!(error, LinkError::Stranger { .. }), "{error}");
 
     // One that trusts the daemon, but has a certificate of another authority.
-    let impostor = Identity { authority: port.client.authority.clone(), ..stranger };
+    let impostor = Identity { authorities: port.client.authorities.clone(), ..stranger };
     let error = Link::connect(&port.endpoint(), &impostor).await.unwrap_err();
     assert!(matches!(error, LinkError::Stranger { .. }), "{error}");
     assert_eq!(error.code(), Code::Denied);
@@ -218,7 +250,7 @@ async fn a_client_of_another_authority_is_refused_by_both() {
 #[tokio::test]
 async fn a_client_without_a_certificate_is_refused() {
     let port = port().await;
-    let roots = super::pki::trust(&port.client.authority).unwrap();
+    let roots = super::pki::trust(&port.client.authorities).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -311,4 +343,44 @@ async fn a_socket_message_over_the_limit_ends_the_stream() {
     };
     let error = outcome.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn who_is_revoked_is_cut_off_and_the_others_go_on() {
+    let port = port().await;
+    let (pki, now) = (Pki::at(port.home.path()), SystemTime::now());
+    let bob = pki.issue("bob", Role::User, Duration::from_secs(60), now).unwrap();
+    let links = [
+        Link::connect(&port.endpoint(), &port.client).await.unwrap(),
+        Link::connect(&port.endpoint(), &bob).await.unwrap(),
+    ];
+    let ask = async |link: &Link| link.operations().status(v1::StatusRequest {}).await;
+    assert_eq!(ask(&links[1]).await.unwrap().into_inner().home, "bob");
+    port.gate.replace(&pki.identity(Usage::Server).unwrap()).unwrap();
+    assert_eq!(port.gate.sweep(now), 0, "all are still good");
+    pki.revoke("bob", now).unwrap();
+    assert_eq!(port.gate.sweep(now), 0, "the gate does not know yet");
+    port.gate.replace(&pki.identity(Usage::Server).unwrap()).unwrap();
+    assert_eq!((port.gate.sweep(now), port.gate.sweep(now)), (1, 0));
+    ask(&links[1]).await.unwrap_err();
+    let error = Link::connect(&port.endpoint(), &bob).await.unwrap_err();
+    assert!(matches!(error, LinkError::Refused { reason: "it was revoked", .. }), "{error}");
+    ask(&links[0]).await.unwrap();
+    drop(links);
+    port.end().await;
+}
+
+#[tokio::test]
+async fn whose_certificate_ends_is_cut_off() {
+    let port = port().await;
+    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
+    let facts = port.client.facts().unwrap();
+    // Of the list, not of the certificate: that is still current when the certificate ends.
+    let (pki, end) = (Pki::at(port.home.path()), facts.not_after);
+    pki.list(end - Duration::from_secs(60)).unwrap();
+    port.gate.replace(&pki.identity(Usage::Server).unwrap()).unwrap();
+    assert_eq!(port.gate.sweep(end - Duration::from_secs(1)), 0);
+    assert_eq!(port.gate.sweep(end + Duration::from_secs(1)), 1);
+    drop(link);
+    port.end().await;
 }

@@ -23,6 +23,8 @@ pub enum Purpose {
     Entry,
     /// The statement of an export.
     Export,
+    /// The header of a message, and the digest of its payload.
+    Message,
 }
 
 impl Purpose {
@@ -32,6 +34,8 @@ impl Purpose {
         match self {
             Self::Entry => "application/vnd.darwin.journal-entry.v1+dag-cbor",
             Self::Export => "application/vnd.darwin.export.v1+dag-cbor",
+            // Without a version: that stands in the header, and one that is too new can be named.
+            Self::Message => "application/vnd.darwin.envelope+protobuf",
         }
     }
 
@@ -39,6 +43,7 @@ impl Purpose {
         match self {
             Self::Entry => "journal entry",
             Self::Export => "export's statement",
+            Self::Message => "message",
         }
     }
 }
@@ -108,6 +113,14 @@ impl Signer {
         Ed25519KeyPair::from_seed_unchecked(seed).map_or(Err(refused()), Self::new)
     }
 
+    /// The key in this PKCS #8 document (RFC 8410).
+    ///
+    /// # Errors
+    /// If it holds no Ed25519 key.
+    pub fn from_pkcs8(document: &[u8]) -> Result<Self> {
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(document).map_or(Err(refused()), Self::new)
+    }
+
     fn new(pair: Ed25519KeyPair) -> Result<Self> {
         let public = pair.public_key().as_ref().try_into().map_err(|_| refused())?;
         let public = PublicKey(public);
@@ -139,9 +152,47 @@ fn refused() -> Error {
     Error::BadKey { what: "signing key", why: "not an Ed25519 key" }
 }
 
+/// Checks the signatures of one key.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    id: KeyId,
+    key: ParsedPublicKey,
+}
+
+impl Verifier {
+    /// Of that key.
+    ///
+    /// # Errors
+    /// If it is not a public key.
+    pub fn new(key: PublicKey) -> Result<Self> {
+        let parsed = ParsedPublicKey::new(&ED25519, key.0).map_err(|_| refused())?;
+        Ok(Self { id: key.id(), key: parsed })
+    }
+
+    /// Its fingerprint.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Checks that the key signed `payload` for `purpose`.
+    ///
+    /// # Errors
+    /// If it did not.
+    pub fn check(
+        &self,
+        purpose: Purpose,
+        payload: &[u8],
+        signature: &[u8; SIGNATURE],
+    ) -> Result<()> {
+        let signed = self.key.verify_sig(&pae(purpose, payload), signature);
+        signed.map_err(|_| Error::Signature { what: purpose.name() })
+    }
+}
+
 /// The keys that are trusted: those whose fingerprint was pinned, and no other.
 #[derive(Debug, Clone, Default)]
-pub struct KeyRing(BTreeMap<KeyId, Option<ParsedPublicKey>>);
+pub struct KeyRing(BTreeMap<KeyId, Option<Verifier>>);
 
 impl KeyRing {
     /// One that trusts nobody.
@@ -170,7 +221,7 @@ impl KeyRing {
     /// If it is pinned and not a public key.
     pub fn learn(&mut self, key: PublicKey) -> Result<()> {
         if let Some(slot @ None) = self.0.get_mut(&key.id()) {
-            *slot = Some(ParsedPublicKey::new(&ED25519, key.0).map_err(|_| refused())?);
+            *slot = Some(Verifier::new(key)?);
         }
         Ok(())
     }
@@ -202,6 +253,6 @@ impl KeyRing {
         let known = known.ok_or_else(|| Error::Untrusted { what, signer: signer.to_string() })?;
         let why = "its fingerprint is pinned, but the key itself was not found";
         let key = known.as_ref().ok_or(Error::BadKey { what: "signing key", why })?;
-        key.verify_sig(&pae(purpose, payload), signature).map_err(|_| Error::Signature { what })
+        key.check(purpose, payload, signature)
     }
 }

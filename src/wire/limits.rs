@@ -3,6 +3,15 @@
 /// The largest gRPC message that is taken in, in bytes: a run's start with all its files.
 pub const MAX_GRPC_MESSAGE: usize = 64 << 20;
 
+/// The largest header of an envelope, in bytes: this version's takes some 400.
+pub const MAX_HEADER: usize = 4 << 10;
+
+/// The largest envelope without its payload, in bytes.
+pub const MAX_ENVELOPE: usize = MAX_HEADER + 128;
+
+/// The smallest message, in bytes, for which compression is tried.
+pub const MIN_COMPRESSED: usize = 1 << 10;
+
 /// The largest WebSocket message, in bytes: progress and agents' talk.
 pub const MAX_SOCKET_MESSAGE: usize = 1 << 20;
 

@@ -13,7 +13,7 @@ use std::{
 use darwin::{
     code::Code,
     link::endpoint::Endpoint,
-    wire::{fault::Fault, v1},
+    wire::{envelope::Keyed as _, fault::Fault, v1},
 };
 use rustix::process::Signal;
 
@@ -201,7 +201,7 @@ fn systemd_hears_nothing_while_the_writer_is_stuck() {
     let link = runtime.block_on(home.link(&endpoint));
     let request =
         v1::CreateSessionRequest { session_id: vec![3; 16].into(), name: "one".to_owned() };
-    let making = runtime.spawn(async move { link.sessions().create(request).await });
+    let making = runtime.spawn(async move { link.sessions().create(request.keyed()).await });
     until("it is missed", || home.log().contains("took longer than 500ms").then_some(()));
     while signs(Duration::from_millis(1), 1) > 0 {}
     assert_eq!(signs(Duration::from_secs(3), 1), 0, "{}", home.log());
@@ -256,7 +256,7 @@ fn keys_come_from_systemds_credentials_where_it_has_them() {
         let mut sessions = home.link(&endpoint).await.sessions();
         let request =
             v1::CreateSessionRequest { session_id: vec![3; 16].into(), name: "mine".to_owned() };
-        sessions.create(request).await.unwrap();
+        sessions.create(request.keyed()).await.unwrap();
         let (session, text) = (session.session.clone(), "sealed".to_owned());
         sessions.set_context(v1::SetContextRequest { session, text }).await.unwrap();
     });

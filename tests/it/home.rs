@@ -14,7 +14,7 @@ use darwin::{
     link::{
         client::Link,
         endpoint::Endpoint,
-        pki::{Pki, Role},
+        pki::{Pki, Usage},
     },
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,7 +87,7 @@ impl Home {
 
     /// A link to the daemon, as its user's client makes it.
     pub async fn link(&self, endpoint: &Endpoint) -> Link {
-        let identity = Pki::at(self.paths().pki()).identity(Role::Client).unwrap();
+        let identity = Pki::at(self.paths().pki()).identity(Usage::Client).unwrap();
         Link::connect(endpoint, &identity).await.unwrap()
     }
 }

@@ -21,3 +21,4 @@ mod problems;
 mod repeats;
 mod services;
 mod sessions;
+mod certificates;

@@ -14,7 +14,7 @@ use crate::{home::until, shell::Shell};
 const SPHERE: &str = "[suite]\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 2\n";
 
 /// Starts a daemon, has it evolve, and ends it; gives the files that lie below the working
-/// directory while it runs, without what stands in the stores.
+/// directory while it runs, without what stands in the stores and each certificate issued.
 fn used(shell: &Shell) -> Vec<PathBuf> {
     let said = shell.run("evolve spec.toml --max-generations 1");
     assert_eq!(said.status, 0, "{}", said.err);
@@ -35,7 +35,7 @@ fn files(base: &Path, below: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(base.join(below)).unwrap() {
         let path = below.join(entry.unwrap().file_name());
         let kind = base.join(&path);
-        if kind.is_dir() && !path.ends_with("store") {
+        if kind.is_dir() && !path.ends_with("store") && !path.ends_with("issued") {
             files(base, &path, found);
         } else {
             found.push(path);
@@ -46,7 +46,9 @@ fn files(base: &Path, below: &Path, found: &mut Vec<PathBuf>) {
 /// The files of an installation, whose directories lie there.
 fn expected(config: &str, data: &str, state: &str, run: &str) -> Vec<PathBuf> {
     let keys = ["keys/master.key", "keys/signing.key", "keys/trusted.keys"];
-    let pki = ["ca.key", "ca.pem", "client.key", "client.pem", "server.key", "server.pem"];
+    let pki = ["ca.key", "ca.pem", "client.key", "client.pem", "crl.pem", "issued", "lock"];
+    let pki =
+        pki.into_iter().chain(["server-ecdsa.key", "server-ecdsa.pem", "server.key", "server.pem"]);
     let mut expected = vec![
         PathBuf::from("spec.toml"),
         PathBuf::from(config).join("darwind.toml"),

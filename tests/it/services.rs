@@ -1,15 +1,24 @@
 //! The daemon's services as a client sees them: over a real link, on a real store.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use darwin::{
     code::Code,
     domain::{evaluation::Isolation, id::RunId},
-    link::client::Link,
+    link::{
+        client::Link,
+        endpoint::Endpoint,
+        pki::{Pki, SERVER_NAME, Usage},
+        tls,
+    },
     wire::{
         convert,
+        envelope::{IdempotencyKey, Keyed as _},
         fault::Fault,
-        v1::{self, evaluate_request::What},
+        v1::{
+            self, evaluate_request::What, operations_client::OperationsClient,
+            runs_client::RunsClient,
+        },
     },
 };
 use futures_util::StreamExt as _;
@@ -39,7 +48,7 @@ fn id(n: u8) -> RunId {
 }
 
 async fn start(link: &Link, id: RunId, spec: String) -> v1::Run {
-    link.runs().start(request(id, spec)).await.unwrap().into_inner()
+    link.runs().start(request(id, spec).keyed()).await.unwrap().into_inner()
 }
 
 async fn show(link: &Link, run: &str) -> Result<v1::Run, Fault> {
@@ -202,7 +211,7 @@ async fn what_is_wrong_is_refused_with_its_code_and_leaves_nothing() {
         (v1::StartRequest { session_id: vec![1; 16].into(), ..good() }, "session"),
     ];
     for (request, part) in bad {
-        let fault = Fault::from(link.runs().start(request).await.unwrap_err());
+        let fault = Fault::from(link.runs().start(request.keyed()).await.unwrap_err());
         assert!(matches!(fault.code(), Code::InvalidInput | Code::NotFound), "{fault:?}");
         assert!(fault.message.contains(part), "{fault}");
     }
@@ -269,16 +278,21 @@ async fn sessions_are_made_closed_and_come_back() {
     let request =
         v1::CreateSessionRequest { session_id: session_id.clone(), name: "one".to_owned() };
     for _ in 0..2 {
-        let made = link.sessions().create(request.clone()).await.unwrap().into_inner();
+        let made = link.sessions().create(request.clone().keyed()).await.unwrap().into_inner();
         assert_eq!((made.name.as_str(), made.user.as_str()), ("one", "ada"));
     }
+    // A key that is not the id would be another change.
+    let mut other = request.clone().keyed();
+    other.extensions_mut().insert(IdempotencyKey([4; 16]));
+    let fault = Fault::from(link.sessions().create(other).await.unwrap_err());
+    assert_eq!(fault.code(), Code::InvalidInput, "{fault}");
     let run = v1::StartRequest { session_id: session_id.clone(), ..request_of(id(1)) };
-    link.runs().start(run.clone()).await.unwrap();
+    link.runs().start(run.clone().keyed()).await.unwrap();
     follow(&link, id(1)).await;
     let named = v1::SessionRef { session: uuid(&session_id) };
     assert!(link.sessions().close(named.clone()).await.unwrap().into_inner().closed);
     let refused = v1::StartRequest { run_id: convert::bytes(id(2).as_bytes()), ..run };
-    let fault = Fault::from(link.runs().start(refused).await.unwrap_err());
+    let fault = Fault::from(link.runs().start(refused.keyed()).await.unwrap_err());
     assert_eq!(fault.code(), Code::Conflict, "{fault}");
     let all = async |closed_too| {
         let request = v1::ListSessionsRequest { closed_too };
@@ -297,7 +311,7 @@ async fn a_message_beyond_the_limit_is_refused() {
     let link = home.link(&endpoint).await;
     let large = v1::File { content: vec![0; 65 << 20].into(), ..Default::default() };
     let request = v1::StartRequest { agent_files: vec![large], ..request_of(id(1)) };
-    let fault = Fault::from(link.runs().start(request).await.unwrap_err());
+    let fault = Fault::from(link.runs().start(request.keyed()).await.unwrap_err());
     assert_eq!(fault.code(), Code::InvalidInput, "{fault}");
     assert!(fault.message.contains("67108864 bytes"), "{fault}");
     assert_eq!(show(&link, &id(1).to_string()).await.unwrap_err().code(), Code::NotFound);
@@ -321,5 +335,43 @@ fn isolation(isolation: Isolation) -> &'static str {
         Isolation::NoCode => "no-code",
         Isolation::Full => "full",
         Isolation::Reduced => "reduced",
+    }
+}
+
+/// A channel of tonic's own on a connection with this home's certificate: a gRPC client that
+/// knows nothing of envelopes.
+async fn plain(home: &Home, endpoint: &Endpoint) -> tonic::transport::Channel {
+    let identity = Pki::at(home.paths().pki()).identity(Usage::Client).unwrap();
+    let config = tls::client(&identity, tls::H2).unwrap();
+    let stream = tokio::net::TcpStream::connect(endpoint.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from(SERVER_NAME).unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(name, stream).await.unwrap();
+    let mut stream = Some(hyper_util::rt::TokioIo::new(stream));
+    let connector = tower::service_fn(move |_| {
+        std::future::ready(stream.take().ok_or_else(|| std::io::Error::other("only once")))
+    });
+    let target = tonic::transport::Endpoint::from_static("http://darwind");
+    target.connect_with_connector(connector).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_grpc_clients_may_read_if_the_operator_says_so_and_never_write() {
+    for allowed in [false, true] {
+        let mut home = Home::new();
+        let mut command = home.darwind(&[]);
+        command.env("DARWIN_SERVER__PLAIN_READS", allowed.to_string());
+        let endpoint = home.spawn(command);
+        let channel = plain(&home, &endpoint).await;
+        let mut operations = OperationsClient::new(channel.clone());
+        let read = operations.status(v1::StatusRequest {}).await;
+        assert_eq!(read.is_ok(), allowed);
+        let start = request(id(1), spec("evaluations = 10"));
+        let refused = Fault::from(RunsClient::new(channel).start(start).await.unwrap_err());
+        assert_eq!(refused.code(), Code::Denied, "{refused}");
+        operations.shutdown(v1::ShutdownRequest {}).await.unwrap_err();
+        let link = home.link(&endpoint).await;
+        let listed = link.runs().list(v1::ListRunsRequest::default()).await.unwrap().into_inner();
+        assert!(listed.runs.is_empty());
     }
 }

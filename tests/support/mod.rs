@@ -13,7 +13,7 @@ use darwin::{
     link::{
         client::Link,
         endpoint::Endpoint,
-        pki::{Pki, Role},
+        pki::{Pki, Usage},
     },
     wire::v1,
 };
@@ -65,7 +65,7 @@ impl Home {
             if let Ok(Some(endpoint)) = Endpoint::read(&self.paths().run_dir)
                 && endpoint.pid == pid
             {
-                let identity = Pki::at(self.paths().pki()).identity(Role::Client);
+                let identity = Pki::at(self.paths().pki()).identity(Usage::Client);
                 let identity = identity.expect("the daemon made a client certificate");
                 if let Ok(link) = Link::connect(&endpoint, &identity).await {
                     return link;

@@ -21,7 +21,12 @@ use crate::{
     },
     domain::id::{RunId, SessionId},
     link::acceptor::Peer,
-    wire::{convert, fault::Fault, v1},
+    wire::{
+        convert,
+        envelope::{IdempotencyKey, Keyed},
+        fault::Fault,
+        v1,
+    },
 };
 
 /// What the services share.
@@ -44,6 +49,8 @@ pub struct Context {
     pub python: PathBuf,
     /// Evaluations at once of a run that doesn't say.
     pub workers: usize,
+    /// Whether calls that only read are taken without an envelope.
+    pub plain_reads: bool,
     /// Cancelled as soon as the runs are taken up that were at work before this start: until
     /// then nobody can change or follow a run.
     pub taken_up: CancellationToken,
@@ -129,6 +136,20 @@ pub fn peer<T>(request: &Request<T>) -> Result<Peer, Fault> {
     let peer = request.extensions().get::<Peer>().cloned();
     let text = "the connection does not say who calls; please report this";
     peer.ok_or_else(|| Fault::new(Code::Bug, text))
+}
+
+/// The request, if its idempotency key is its id: then whoever asks again gets what is there.
+///
+/// # Errors
+/// If it is another one.
+pub fn keyed<T: Keyed>(request: Request<T>) -> Result<T, Fault> {
+    let key = request.extensions().get::<IdempotencyKey>().copied();
+    let request = request.into_inner();
+    if key.is_none_or(|key| key.0 == request.id()) || request.id().len() != 16 {
+        return Ok(request);
+    }
+    let text = "the idempotency key of this call is the id of what it makes, and no other";
+    Err(Fault::new(Code::InvalidInput, text))
 }
 
 /// The profile of that name; the full one if nothing is said.

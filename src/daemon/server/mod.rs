@@ -2,6 +2,7 @@
 
 pub mod context;
 mod measure;
+mod authorize;
 pub mod streams;
 mod runs;
 mod evaluations;
@@ -20,7 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
 use crate::{
-    link::acceptor::{Conn, Socket},
+    link::{
+        acceptor::{Conn, Socket},
+        sealing::Envelopes,
+    },
     wire::{
         limits::MAX_GRPC_MESSAGE,
         v1::{
@@ -32,6 +36,7 @@ use crate::{
     },
 };
 
+use authorize::Authorize;
 use context::Context;
 use measure::Measure;
 
@@ -55,6 +60,8 @@ pub async fn calls(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(CALLS)
         .layer(Measure)
+        .layer(Authorize)
+        .layer(Envelopes { plain_reads: context.plain_reads })
         .add_routes(routes(context))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
@@ -78,7 +85,10 @@ pub async fn sockets(
         let (context, stop) = (context.clone(), stop.clone());
         open.spawn(async move {
             metrics::gauge!("darwin_streams_open").increment(1);
-            if let Err(error) = streams::serve(socket, context, stop).await {
+            let peer = socket.get_ref().peer().clone();
+            if let Err(error) =
+                streams::serve(socket, peer.role, &peer.session, context, stop).await
+            {
                 tracing::debug!(%error, "a stream's client went away");
             }
             metrics::gauge!("darwin_streams_open").decrement(1);

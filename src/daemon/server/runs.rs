@@ -23,7 +23,7 @@ use crate::{
 };
 
 use super::{
-    context::{Context, peer, profile, refuse, to_the_end},
+    context::{Context, keyed, peer, profile, refuse, to_the_end},
     streams::Source,
 };
 
@@ -33,7 +33,7 @@ pub struct Service(pub Arc<Context>);
 impl Runs for Service {
     async fn start(&self, request: Request<StartRequest>) -> Result<Response<v1::Run>, Status> {
         let user = peer(&request)?.user;
-        let request = request.into_inner();
+        let request = keyed(request)?;
         let context = self.0.clone();
         let view = to_the_end(async move {
             context.ready().await?;

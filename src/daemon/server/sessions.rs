@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    context::{Context, peer, refuse, to_the_end},
+    context::{Context, keyed, peer, refuse, to_the_end},
     runs::run,
 };
 
@@ -32,7 +32,7 @@ impl Sessions for Service {
         request: Request<CreateSessionRequest>,
     ) -> Result<Response<v1::Session>, Status> {
         let user = peer(&request)?.user;
-        let request = request.into_inner();
+        let request = keyed(request)?;
         let id: SessionId = convert::id("session_id", &request.session_id).map_err(refuse)?;
         let registry = self.0.registry.clone();
         let made =

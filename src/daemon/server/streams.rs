@@ -20,13 +20,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     code::Code,
+    domain::role::Role,
+    link::session::{Answering, Session},
     resilience::deadline::{Late, within},
     wire::{
+        access,
+        envelope::Refused,
         fault::Fault,
         limits::MAX_PROGRESS_RATE,
+        methods::STREAM,
         v1::{Progress, StreamEvent, StreamRequest, stream_event::Event, stream_request::Request},
     },
 };
+
+use super::authorize;
 
 /// How long a client may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -69,12 +76,15 @@ pub enum Gone {
     Late(#[from] Late),
 }
 
-/// Serves one socket to its end.
+/// Serves one socket to its end. Whatever is not a request that its client has signed for this
+/// connection ends it without an answer: there is nothing that an answer could name.
 ///
 /// # Errors
 /// If the client goes before.
 pub async fn serve<S, W>(
     mut socket: WebSocketStream<S>,
+    role: Option<Role>,
+    session: &Arc<Session>,
     source: Arc<W>,
     stop: CancellationToken,
 ) -> Result<(), Gone>
@@ -86,39 +96,68 @@ where
         () = stop.cancelled() => return close(&mut socket, CloseCode::Away).await,
         request = within(REQUEST, "a stream's request", socket.next()) => request?,
     };
-    let followed = match request {
+    let opened = match request {
         None | Some(Ok(Message::Close(_))) => return Ok(()),
         Some(Err(error)) => return Err(error.into()),
-        Some(Ok(message)) => follow(&message, source.as_ref()).await,
+        Some(Ok(Message::Binary(envelope))) => session.asked(&STREAM, envelope),
+        Some(Ok(_)) => Err(Refused::Malformed("a stream begins with a binary frame")),
     };
-    match followed {
-        Ok(states) => forward::<_, W>(&mut socket, states, stop).await,
+    let (request, answering) = match opened {
+        Ok(opened) => opened,
+        Err(refused) => {
+            tracing::info!(reason = %refused, "refused a message");
+            metrics::counter!("darwin_messages_refused_total").increment(1);
+            return refuse(&mut socket, &refused).await;
+        }
+    };
+    let mut answers = Signed { socket: &mut socket, answering };
+    match follow(request.payload, role, source.as_ref()).await {
+        Ok(states) => forward::<_, W>(&mut answers, states, stop).await,
         Err(fault) => {
-            send(&mut socket, Event::Error(fault.into())).await?;
+            answers.send(Event::Error(fault.into()), true).await?;
             close(&mut socket, CloseCode::Normal).await
         }
     }
 }
 
+/// A socket with what signs the events on it.
+struct Signed<'a, S> {
+    socket: &'a mut WebSocketStream<S>,
+    answering: Answering,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Signed<'_, S> {
+    async fn send(&mut self, event: Event, last: bool) -> Result<(), Gone> {
+        let event = StreamEvent { event: Some(event) }.encode_to_vec();
+        metrics::counter!("darwin_stream_messages_total").increment(1);
+        let envelope = self.answering.seal(&event, last);
+        let frame = Message::Binary([envelope.as_ref(), &event].concat().into());
+        deliver(self.socket, frame).await
+    }
+}
+
 async fn follow<W: Source>(
-    message: &Message,
+    request: bytes::Bytes,
+    role: Option<Role>,
     source: &W,
 ) -> Result<watch::Receiver<W::State>, Fault> {
     let bad = |reason: &str| Fault::new(Code::InvalidInput, reason);
-    let Message::Binary(bytes) = message else {
-        return Err(bad("a stream begins with a binary frame, a StreamRequest"));
-    };
-    let request = StreamRequest::decode(bytes.clone())
+    let request = StreamRequest::decode(request)
         .map_err(|error| bad(&format!("this is no StreamRequest: {error}")))?;
-    match request.request {
-        Some(Request::Watch(run)) => source.follow(&run.run).await,
-        None => Err(bad("the StreamRequest asks for nothing that this daemon knows")),
+    let nothing = || bad("the StreamRequest asks for nothing that this daemon knows");
+    let request = request.request.ok_or_else(nothing)?;
+    let needed = access::stream(&request);
+    match request {
+        Request::Watch(run) => {
+            authorize::check(role, needed, "the stream Watch")?;
+            source.follow(&run.run).await
+        }
     }
 }
 
 /// Sends states as they change, at most one each [`PAUSE`], until one is final.
 async fn forward<S, W>(
-    socket: &mut WebSocketStream<S>,
+    answers: &mut Signed<'_, S>,
     mut states: watch::Receiver<W::State>,
     stop: CancellationToken,
 ) -> Result<(), Gone>
@@ -133,24 +172,24 @@ where
     let mut ended = false;
     loop {
         tokio::select! {
-            () = stop.cancelled() => return close(socket, CloseCode::Away).await,
+            () = stop.cancelled() => return close(answers.socket, CloseCode::Away).await,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 let progress = W::progress(&states.borrow_and_update());
                 let state = progress.run.as_ref().map_or("", |run| run.state.as_str());
                 let last = state != "running";
-                send(socket, Event::Progress(progress)).await?;
+                answers.send(Event::Progress(progress), last).await?;
                 if last {
-                    return close(socket, CloseCode::Normal).await;
+                    return close(answers.socket, CloseCode::Normal).await;
                 }
                 if ended {
                     // Its driver is gone though it counts as running: the daemon ends.
-                    return close(socket, CloseCode::Away).await;
+                    return close(answers.socket, CloseCode::Away).await;
                 }
                 let next = Instant::now() + PAUSE;
                 due = None;
                 // What changes within the pause is sent together, after it.
                 tokio::select! {
-                    () = stop.cancelled() => return close(socket, CloseCode::Away).await,
+                    () = stop.cancelled() => return close(answers.socket, CloseCode::Away).await,
                     () = sleep_until(next) => {}
                 }
             }
@@ -162,15 +201,15 @@ where
                 if heard.elapsed() > SILENCE {
                     return Err(Late { what: "a stream's client", after: SILENCE }.into());
                 }
-                deliver(socket, Message::Ping(bytes::Bytes::new())).await?;
+                deliver(answers.socket, Message::Ping(bytes::Bytes::new())).await?;
             }
-            message = socket.next() => match message {
+            message = answers.socket.next() => match message {
                 None | Some(Ok(Message::Close(_))) => return Ok(()),
                 Some(Ok(Message::Binary(_) | Message::Text(_))) => {
                     let text = "this stream follows a run already: open another one";
                     let fault = Fault::new(Code::InvalidInput, text);
-                    send(socket, Event::Error(fault.into())).await?;
-                    return close(socket, CloseCode::Policy).await;
+                    answers.send(Event::Error(fault.into()), true).await?;
+                    return close(answers.socket, CloseCode::Policy).await;
                 }
                 Some(Ok(_)) => heard = Instant::now(),
                 Some(Err(error)) => return Err(error.into()),
@@ -179,13 +218,16 @@ where
     }
 }
 
-async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+/// Ends a socket that asked for nothing that can be answered; the reason goes along, unsigned.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
-    event: Event,
+    refused: &Refused,
 ) -> Result<(), Gone> {
-    let event = StreamEvent { event: Some(event) };
-    metrics::counter!("darwin_stream_messages_total").increment(1);
-    deliver(socket, Message::Binary(event.encode_to_vec().into())).await
+    let text = refused.to_string();
+    // A control frame holds 125 bytes (RFC 6455, section 5.5), two of them for the code.
+    let reason = text[..text.floor_char_boundary(123)].to_owned().into();
+    let frame = CloseFrame { code: CloseCode::Policy, reason };
+    deliver(socket, Message::Close(Some(frame))).await
 }
 
 async fn close<S: AsyncRead + AsyncWrite + Unpin>(
@@ -206,10 +248,13 @@ async fn deliver<S: AsyncRead + AsyncWrite + Unpin>(
 #[cfg(test)]
 mod tests {
     use tokio::io::DuplexStream;
-    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::tungstenite::protocol;
 
     use super::*;
-    use crate::wire::v1::{Run, RunRef};
+    use crate::{
+        link::session::Answers,
+        wire::v1::{Run, RunRef},
+    };
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -234,26 +279,43 @@ mod tests {
     }
 
     struct Client {
+        session: Arc<Session>,
+        answers: Option<Answers>,
         socket: WebSocketStream<DuplexStream>,
         stop: CancellationToken,
         server: tokio::task::JoinHandle<Result<(), Gone>>,
     }
 
     async fn client(states: watch::Receiver<(u64, bool)>) -> Client {
+        client_as(Some(Role::Reader), states).await
+    }
+
+    async fn client_as(role: Option<Role>, states: watch::Receiver<(u64, bool)>) -> Client {
         let (near, far) = tokio::io::duplex(64 << 10);
-        let far = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
-        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        let far = WebSocketStream::from_raw_socket(far, protocol::Role::Server, None).await;
+        let socket = WebSocketStream::from_raw_socket(near, protocol::Role::Client, None).await;
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(far, Arc::new(One(states)), stop.clone()));
-        Client { socket, stop, server }
+        let (session, theirs) = Session::pair();
+        let stopped = stop.clone();
+        let server =
+            tokio::spawn(
+                async move { serve(far, role, &theirs, Arc::new(One(states)), stopped).await },
+            );
+        Client { session, answers: None, socket, stop, server }
     }
 
     impl Client {
         async fn ask(&mut self, run: &str) {
             let watch = Request::Watch(RunRef { run: run.to_owned() });
             let request = StreamRequest { request: Some(watch) };
-            let frame = Message::Binary(request.encode_to_vec().into());
-            self.socket.send(frame).await.unwrap();
+            let request = request.encode_to_vec();
+            let (envelope, answers) = self.session.ask(&STREAM, None, &request);
+            self.answers.get_or_insert(answers);
+            self.send([envelope.as_ref(), &request].concat()).await;
+        }
+
+        async fn send(&mut self, frame: Vec<u8>) {
+            self.socket.send(Message::Binary(frame.into())).await.unwrap();
         }
 
         async fn next(&mut self) -> Message {
@@ -263,7 +325,13 @@ mod tests {
 
         async fn event(&mut self) -> Event {
             let Message::Binary(bytes) = self.next().await else { panic!("no binary frame") };
-            StreamEvent::decode(bytes).unwrap().event.unwrap()
+            let opened = self.answers.as_mut().unwrap().open(bytes).unwrap();
+            StreamEvent::decode(opened.payload).unwrap().event.unwrap()
+        }
+
+        /// Whether its last event was signed as such.
+        fn ended(&self) -> bool {
+            self.answers.as_ref().unwrap().end().is_ok()
         }
 
         async fn agents(&mut self) -> u64 {
@@ -290,9 +358,11 @@ mod tests {
         }
         assert_eq!(client.agents().await, 1000);
         assert!(begun.elapsed() >= PAUSE / 2, "{:?}", begun.elapsed());
+        assert!(!client.ended());
         sender.send_replace((1001, false));
         drop(sender);
         assert_eq!(client.agents().await, 1001);
+        assert!(client.ended());
         assert_eq!(client.closed().await, CloseCode::Normal);
     }
 
@@ -315,10 +385,45 @@ mod tests {
         assert_eq!((error.code.as_str(), error.message.as_str()), ("not-found", "no run there"));
         assert_eq!(unknown.closed().await, CloseCode::Normal);
 
-        let mut rubbish = client(states).await;
-        rubbish.socket.send(Message::Text("hello".into())).await.unwrap();
-        let Event::Error(error) = rubbish.event().await else { panic!("no error") };
+        let mut empty = client(states).await;
+        let (envelope, answers) = empty.session.ask(&STREAM, None, &[]);
+        empty.answers = Some(answers);
+        empty.send(envelope.to_vec()).await;
+        let Event::Error(error) = empty.event().await else { panic!("no error") };
         assert_eq!(error.code, "invalid-input");
+        assert!(empty.ended());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_signed_for_this_socket_is_not_answered() {
+        let (_sender, states) = watch::channel((0, true));
+        let watch = Request::Watch(RunRef { run: "here".to_owned() });
+        let bare = StreamRequest { request: Some(watch) }.encode_to_vec();
+        let (stranger, _) = Session::pair();
+        let front = stranger.ask(&STREAM, None, &bare).0;
+        let mut forged = [front.as_ref(), &bare].concat();
+        forged[100] ^= 1;
+        for frame in [Message::Binary(bare.into()), Message::Binary(forged.into())] {
+            let mut client = client(states.clone()).await;
+            client.socket.send(frame).await.unwrap();
+            assert_eq!(client.closed().await, CloseCode::Policy);
+        }
+        let mut client = client(states).await;
+        client.socket.send(Message::Text("hello".into())).await.unwrap();
+        assert_eq!(client.closed().await, CloseCode::Policy);
+    }
+
+    #[tokio::test]
+    async fn a_role_that_does_not_suffice_is_told_so() {
+        let (_sender, states) = watch::channel((0, true));
+        for role in [Some(Role::Worker), None] {
+            let mut client = client_as(role, states.clone()).await;
+            client.ask("here").await;
+            let Event::Error(error) = client.event().await else { panic!("no error") };
+            assert_eq!(error.code, "denied");
+            assert!(error.message.contains("the stream Watch"), "{error:?}");
+            assert_eq!(client.closed().await, CloseCode::Normal);
+        }
     }
 
     #[tokio::test]

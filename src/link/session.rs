@@ -1,0 +1,225 @@
+//! What both ends of a connection know of each other, and the signed messages that they exchange
+//! on it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use rustls::{ConnectionCommon, pki_types::CertificateDer};
+
+use crate::{
+    provenance::{
+        digest::sha256,
+        sign::{Signer, Verifier},
+    },
+    wire::{
+        envelope::{self, IdempotencyKey, Opened, Place, Refused},
+        methods::Method,
+        replay::Window,
+    },
+};
+
+use super::{
+    error::LinkError,
+    pki::{self, Identity},
+};
+
+/// RFC 9266, section 2.
+const BINDING: &[u8] = b"EXPORTER-Channel-Binding";
+
+/// With what one side signs, and for which home.
+#[derive(Debug)]
+pub struct Credentials {
+    signer: Signer,
+    clusters: Arc<[[u8; 32]]>,
+}
+
+impl Credentials {
+    /// Those of an identity: it signs with its certificate's key, for its authority's home.
+    ///
+    /// # Errors
+    /// If that is no Ed25519 key.
+    pub fn of(identity: &Identity) -> Result<Self, LinkError> {
+        let signer = Signer::from_pkcs8(identity.key.secret_der())
+            .map_err(|_| LinkError::Outdated { whose: "this user's" })?;
+        Ok(Self {
+            signer,
+            clusters: identity.authorities.iter().map(|own| sha256(own).0).collect(),
+        })
+    }
+}
+
+/// A connection: both keys, and what ties messages to it.
+pub struct Session {
+    own: Arc<Credentials>,
+    peer: Verifier,
+    binding: [u8; 32],
+    /// The streams begun from here.
+    begun: AtomicU64,
+    /// And those begun from there.
+    window: Mutex<Window>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("peer", &self.peer.id()).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Of a connection whose handshake is over.
+    ///
+    /// # Errors
+    /// If the peer showed no certificate with an Ed25519 key.
+    pub fn new<D>(
+        own: Arc<Credentials>,
+        connection: &ConnectionCommon<D>,
+    ) -> Result<Arc<Self>, LinkError> {
+        let shown = connection.peer_certificates().and_then(<[CertificateDer]>::first);
+        let peer = shown.and_then(pki::public_key).and_then(|key| Verifier::new(key).ok());
+        let peer = peer.ok_or(LinkError::Outdated { whose: "the peer's" })?;
+        let binding = connection
+            .export_keying_material([0; 32], BINDING, None)
+            .map_err(|error| LinkError::Setup(error.to_string()))?;
+        Ok(Self::bound(own, peer, binding))
+    }
+
+    fn bound(own: Arc<Credentials>, peer: Verifier, binding: [u8; 32]) -> Arc<Self> {
+        let (begun, window) = (AtomicU64::new(0), Mutex::default());
+        Arc::new(Self { own, peer, binding, begun, window })
+    }
+
+    /// Both ends of a connection that is only thought of, the client's first.
+    #[cfg(test)]
+    pub(crate) fn pair() -> (Arc<Self>, Arc<Self>) {
+        let [client, server] = [1, 2].map(|seed| {
+            let signer = Signer::from_seed(&[seed; 32]).unwrap();
+            Arc::new(Credentials { signer, clusters: [[3; 32]].into() })
+        });
+        let end = |own: &Arc<Credentials>, peer: &Arc<Credentials>| {
+            let peer = Verifier::new(peer.signer.public()).unwrap();
+            Self::bound(own.clone(), peer, [4; 32])
+        };
+        (end(&client, &server), end(&server, &client))
+    }
+
+    fn place(&self, method: &'static Method) -> Place {
+        Place {
+            clusters: self.own.clusters.clone(),
+            session: self.binding,
+            method,
+            stream: None,
+            sequence: 0,
+            answers: None,
+        }
+    }
+
+    /// Seals the one request of a new stream: its envelope up to the payload, and how its answers
+    /// are opened.
+    #[must_use]
+    pub fn ask(
+        self: &Arc<Self>,
+        method: &'static Method,
+        key: Option<IdempotencyKey>,
+        payload: &[u8],
+    ) -> (Bytes, Answers) {
+        let stream = Some(self.begun.fetch_add(1, Ordering::Relaxed) + 1);
+        let mut place = Place { stream, ..self.place(method) };
+        let id = rand::random();
+        // Without a key of the caller's, the call is no other's repetition.
+        let key = key.or_else(|| method.writes.then(|| IdempotencyKey(rand::random())));
+        let envelope = envelope::seal(&self.own.signer, &place, (id, true, key), now_ms(), payload);
+        place.answers = Some(id);
+        (envelope, Answers { session: self.clone(), place, ended: false })
+    }
+
+    /// Opens such a request, and tells how its answers are sealed.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn asked(
+        self: &Arc<Self>,
+        method: &'static Method,
+        envelope: Bytes,
+    ) -> Result<(Opened, Answering), Refused> {
+        let mut place = self.place(method);
+        let opened = envelope::open(envelope, &self.peer, &place, now_ms())?;
+        if !opened.last {
+            return Err(Refused::Cut);
+        }
+        // Only now: what isn't the peer's own must not use up a number.
+        self.window.lock().unwrap_or_else(PoisonError::into_inner).admit(opened.stream)?;
+        // Named as the peer does: it may not know an authority that is newer.
+        place.clusters = [opened.cluster].into();
+        (place.stream, place.answers) = (Some(opened.stream), Some(opened.id));
+        Ok((opened, Answering { session: self.clone(), place }))
+    }
+}
+
+/// Opens the answers to a request.
+#[derive(Debug)]
+pub struct Answers {
+    session: Arc<Session>,
+    place: Place,
+    ended: bool,
+}
+
+impl Answers {
+    /// Opens the next one.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn open(&mut self, envelope: Bytes) -> Result<Opened, Refused> {
+        let opened = envelope::open(envelope, &self.session.peer, &self.place, now_ms())?;
+        if self.ended {
+            return Err(Refused::Cut);
+        }
+        self.place.sequence += 1;
+        self.ended = opened.last;
+        Ok(opened)
+    }
+
+    /// Makes sure that the last one came.
+    ///
+    /// # Errors
+    /// If it didn't.
+    pub fn end(&self) -> Result<(), Refused> {
+        if self.ended { Ok(()) } else { Err(Refused::Cut) }
+    }
+}
+
+/// Seals the answers to a request.
+#[derive(Debug)]
+pub struct Answering {
+    session: Arc<Session>,
+    place: Place,
+}
+
+impl Answering {
+    /// Seals the next one: its envelope up to the payload.
+    pub fn seal(&mut self, payload: &[u8], last: bool) -> Bytes {
+        let meta = (rand::random(), last, None);
+        let signer = &self.session.own.signer;
+        let envelope = envelope::seal(signer, &self.place, meta, now_ms(), payload);
+        self.place.sequence += 1;
+        envelope
+    }
+
+    /// What is answered.
+    #[must_use]
+    pub fn method(&self) -> &'static Method {
+        self.place.method
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
