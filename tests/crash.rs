@@ -97,7 +97,7 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
     let (mut calm, mut stormy) = (Home::new(), Home::new());
     let undisturbed = calm.start().await;
     let mut link = stormy.start().await;
-    let (mut kills, mut runs, mut made) = (0, 0, 0);
+    let (mut kills, mut runs, mut made, mut midway) = (0, 0, 0, 0);
     while kills < KILLS {
         // Agents of runs that begin a millisecond apart are told apart by these bytes alone.
         let id =
@@ -119,6 +119,7 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
             }
             stormy.kill();
             kills += 1;
+            midway += usize::from(until == NOISY_KILLS && told.agents > 0);
             link = stormy.start().await;
             let now = agents(&link, id).await;
             assert!(
@@ -145,6 +146,7 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
         runs += 1;
         made += agents_made as u64;
     }
+    assert!(midway > NOISY_KILLS / 4, "{midway} kills hit a run that had measured programs");
     let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
     let verified = verified.expect("the store can be checked").into_inner();
     assert_eq!(verified.fault, "", "seed {SEED}");
