@@ -109,7 +109,7 @@ impl Measure {
 
     /// Measures a genome outside a run, afresh, with `seeds`: what it comes to, and all
     /// evaluations. They are compared with what is on record; where they differ from that, or
-    /// among themselves with one seed, those that count are flagged.
+    /// among themselves, all with that seed are flagged.
     ///
     /// # Errors
     /// If the evaluator cannot work, or the registry cannot be read.
