@@ -125,7 +125,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l suite -d 'The suite: a suite.toml, a darwin.toml with one, or the directory of either or of an OpenEvolve problem or a ShinkaEvolve task [default: that of the project in DIR]' -r -F
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l fail-under -d 'Exit with 1 if the mean score is worse than this (above it, if the suite minimises)' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l junit -d 'Also write the results as JUnit XML' -r -F
-complete -c darwin -n "__fish_darwin_using_subcommand eval" -l repeat -d 'Evaluate this many times, with seeds that count up' -r
+complete -c darwin -n "__fish_darwin_using_subcommand eval" -l repeat -d 'Evaluate this many times, with seeds that count up [default: the suite\'s `repeats`]' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l seed -d 'Seed of the evaluation' -r
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l sandbox -d 'What to do where a layer of the sandbox is missing: refuse, or go on without it [default: as configured]' -r -f -a "full\t'Every mandatory layer, or the run is refused'
 reduced\t'What this machine has; the results are stamped'"

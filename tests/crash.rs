@@ -21,6 +21,8 @@ use support::{Home, PATIENCE, finished, results, show, start_request};
 
 /// How often the daemon is killed.
 const KILLS: usize = 100;
+/// At how many of these the run that is at work measures programs.
+const NOISY_KILLS: usize = 36;
 /// How often it is killed right behind an answer.
 const SHARP_KILLS: usize = 48;
 /// The schedule of the kills; printed when the test fails.
@@ -34,7 +36,7 @@ seed = {seed}
 [search]
 population = 32
 [stop]
-evaluations = 10000
+evaluations = {AGENTS}
 [suite]
 name = "rastrigin"
 kind = "builtin"
@@ -44,6 +46,50 @@ dimensions = 60
     )
 }
 
+/// A run that measures programs several times each, with noise that follows from the seed.
+fn noisy(id: RunId, seed: usize) -> v1::StartRequest {
+    let spec = format!(
+        r#"
+name = "noisy"
+seed = {seed}
+[agent]
+files = ["program.py"]
+[search]
+population = 8
+[stop]
+evaluations = {NOISY_AGENTS}
+[suite]
+name = "noisy"
+kind = "python"
+evaluator = "evaluator.py"
+repeats = 2
+confirm = 2
+"#
+    );
+    let file = |path: &str, content: &'static str| v1::File {
+        path: path.to_owned(),
+        content: content.into(),
+        executable: false,
+    };
+    v1::StartRequest {
+        agent_files: vec![file("program.py", "X = 1.0\nY = 2.0\n")],
+        suite_files: vec![file("evaluator.py", NOISE)],
+        ..start_request(id, &spec)
+    }
+}
+
+/// How many agents a run makes.
+const AGENTS: usize = 10_000;
+const NOISY_AGENTS: usize = 400;
+
+const NOISE: &str = "
+import os, random, runpy
+def evaluate(path):
+    found = runpy.run_path(path)
+    noise = random.Random(int(os.environ['DARWIN_SEED'])).gauss(0, 1)
+    return {'combined_score': noise - abs(found['X'] - 3) - abs(found['Y'] + 1)}
+";
+
 /// Runs of their own until the daemon was killed [`KILLS`] times while one was at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
@@ -51,14 +97,21 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
     let (mut calm, mut stormy) = (Home::new(), Home::new());
     let undisturbed = calm.start().await;
     let mut link = stormy.start().await;
-    let (mut kills, mut runs) = (0, 0);
+    let (mut kills, mut runs, mut made, mut midway) = (0, 0, 0, 0);
     while kills < KILLS {
-        let id = RunId::new(1_700_000_000_000 + runs as u64, [7; 10]);
-        let request = start_request(id, &spec(runs));
+        // Agents of runs that begin a millisecond apart are told apart by these bytes alone.
+        let id =
+            RunId::new(1_700_000_000_000 + runs as u64, [7 + u8::try_from(runs).unwrap_or(0); 10]);
+        // Until programs are measured at all, Python must have started.
+        let (request, agents_made, until, pause) = if kills < NOISY_KILLS {
+            (noisy(id, runs), NOISY_AGENTS, NOISY_KILLS, 400_000)
+        } else {
+            (start_request(id, &spec(runs)), AGENTS, KILLS, 40_000)
+        };
         undisturbed.runs().start(request.clone().keyed()).await.expect("the run starts");
         link.runs().start(request.keyed()).await.expect("the run starts");
-        while kills < KILLS {
-            tokio::time::sleep(Duration::from_micros(chaos.random_range(0..40_000))).await;
+        while kills < until {
+            tokio::time::sleep(Duration::from_micros(chaos.random_range(0..pause))).await;
             // What a client was told before the kill must be there after it.
             let told = show(&link, id).await;
             if told.state != "running" {
@@ -66,6 +119,7 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
             }
             stormy.kill();
             kills += 1;
+            midway += usize::from(until == NOISY_KILLS && told.agents > 0);
             link = stormy.start().await;
             let now = agents(&link, id).await;
             assert!(
@@ -76,7 +130,7 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
         }
         let (expected, run) =
             (finished(&undisturbed, id, PATIENCE).await, finished(&link, id, PATIENCE).await);
-        assert_eq!(expected.state, "finished", "{}", calm.log());
+        assert_eq!(expected.state, "finished", "{}\n{}", expected.reason, calm.log());
         assert_eq!(
             (run.state, run.reason, run.best, run.agents),
             (expected.state, expected.reason, expected.best, expected.agents),
@@ -84,17 +138,19 @@ async fn runs_that_were_killed_a_hundred_times_end_as_those_that_were_not() {
             stormy.log()
         );
         let (expected, got) = (results(&undisturbed, id).await, results(&link, id).await);
-        assert_eq!(expected.len(), 10_000);
+        assert_eq!(expected.len(), agents_made);
         assert_eq!(got.len(), expected.len());
         for (slot, result) in &expected {
             assert_eq!(got.get(slot), Some(result), "{slot:?} of run {runs}, seed {SEED}");
         }
         runs += 1;
+        made += agents_made as u64;
     }
+    assert!(midway > NOISY_KILLS / 4, "{midway} kills hit a run that had measured programs");
     let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
     let verified = verified.expect("the store can be checked").into_inner();
     assert_eq!(verified.fault, "", "seed {SEED}");
-    assert!(verified.contents && verified.agents == runs as u64 * 10_000, "{verified:?}");
+    assert!(verified.contents && verified.agents == made, "{verified:?}");
 }
 
 async fn agents(link: &Link, id: RunId) -> u64 {
@@ -117,7 +173,7 @@ async fn what_was_acknowledged_outlasts_a_kill_that_comes_at_once() {
     let mut home = Home::new();
     let mut link = home.start().await;
     let run = RunId::new(1_700_000_000_000, [7; 10]);
-    let spec = spec(1).replace("evaluations = 10000", "evaluations = 32");
+    let spec = spec(1).replace(&format!("evaluations = {AGENTS}"), "evaluations = 32");
     link.runs().start(start_request(run, &spec).keyed()).await.expect("the run starts");
     let agent = finished(&link, run, PATIENCE).await.best_agent;
     let agent = AgentId::try_from(&agent[..]).expect("a best agent").to_string();

@@ -20,6 +20,7 @@ use crate::{
 };
 
 use super::{
+    consistency,
     context::Context,
     error::Failure,
     json, naming,
@@ -83,12 +84,15 @@ impl Agents {
         | Verb::Export { agent: name, .. }) = &self.verb;
         let agent = naming::agent(context, &link, name).await?;
         if agent.shredded && matches!(self.verb, Verb::Show { .. }) {
-            return show(context, &agent, &Genome::default());
+            return show(context, &agent, &Genome::default(), None);
         }
         let reference = AgentRef { agent: id(&agent.id) };
         let genome = link.agents().genome(reference).await?.into_inner();
         match self.verb {
-            Verb::Show { .. } => show(context, &agent, &genome),
+            Verb::Show { .. } => {
+                let doubt = consistency::recorded(&link, id(&agent.id)).await;
+                show(context, &agent, &genome, doubt)
+            }
             Verb::Files { path: None, .. } => list(context, &genome),
             Verb::Files { path: Some(path), .. } => print(context, &genome, &path),
             Verb::Export { dir, force, .. } => export(context, &agent, genome, &dir, force),
@@ -96,10 +100,16 @@ impl Agents {
     }
 }
 
-fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Failure> {
+fn show(
+    context: &mut Context,
+    agent: &Agent,
+    genome: &Genome,
+    doubt: Option<String>,
+) -> Result<(), Failure> {
     if context.out.json() {
         let mut fields = json::agent(agent);
         fields["shredded"] = json!(agent.shredded);
+        fields["inconsistent"] = json!(doubt.is_some());
         fields["genome"] = if agent.shredded { Value::Null } else { json::genome(genome) };
         return context.out.document("agent", fields);
     }
@@ -111,6 +121,7 @@ fn show(context: &mut Context, agent: &Agent, genome: &Genome) -> Result<(), Fai
         ("place", format!("generation {}, slot {}", agent.generation, agent.slot)),
         ("verdict", plain(&agent.verdict)),
         ("score", maybe(agent.score)),
+        ("doubt", doubt.unwrap_or_default()),
         ("gain", gain.unwrap_or_default()),
         ("operators", plain(&agent.operators.join(", "))),
         ("genome", digest),

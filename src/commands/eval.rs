@@ -17,6 +17,7 @@ use crate::{
     },
     domain::{
         genome::{PARAMS_FILE, Value as Typed},
+        repeats::MOST,
         suite::{Bundle, Suite},
     },
     wire::{
@@ -26,6 +27,7 @@ use crate::{
 };
 
 use super::{
+    consistency,
     context::Context,
     error::Failure,
     evolve::Sandbox,
@@ -44,7 +46,10 @@ Examples:
 Exits with 1 if the bar is missed or an evaluation failed. A directory is evaluated as it is
 on disk; if it holds a params.json (as `darwin agents export` writes it), those are its
 parameters. Without --suite it must be a project: its initial agent is evaluated. Several
-repeats give a mean with its 95 % confidence interval (Student's t).";
+repeats give a mean with its 95 % confidence interval (Student's t); where some fail and
+others don't, the failed ones are tried once more. All are evaluated afresh, whatever is on
+record; what is there of the same genome, suite and seed must have the same score: if not,
+one more is evaluated and there is a warning.";
 
 /// Evaluate an agent, or a directory, against a suite
 #[derive(Debug, Args)]
@@ -68,10 +73,10 @@ pub struct Eval {
     /// true]
     #[arg(long)]
     github: bool,
-    /// Evaluate this many times, with seeds that count up
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
-    repeat: u32,
+    /// Evaluate this many times, with seeds that count up [default: the suite's `repeats`]
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    repeat: Option<u32>,
     /// Seed of the evaluation
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -111,7 +116,7 @@ impl Eval {
             suite_toml: suite::to_toml(&suite)?,
             suite_files: convert::files(&suite_files),
             what: Some(what),
-            repeat: self.repeat,
+            repeat: self.repeat.unwrap_or_default(),
             seed: self.seed,
             sandbox: Sandbox::name(self.sandbox, configured),
         };
@@ -121,6 +126,7 @@ impl Eval {
             what: &self.what,
             bar: self.fail_under,
             agent: id(&answer.agent_id),
+            whole: &answer.whole.unwrap_or_default(),
             evaluations: &answer.evaluations,
         };
         if let Some(path) = &self.junit {
@@ -135,6 +141,9 @@ impl Eval {
         }
         if !context.out.json() {
             context.out.note(format_args!("recorded {recorded} agent {}", report.agent));
+        }
+        if let Some(words) = consistency::words(report.whole) {
+            context.out.warn(words);
         }
         report.verdict()
     }

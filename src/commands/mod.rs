@@ -7,6 +7,7 @@ mod start;
 mod context;
 mod json;
 mod view;
+mod consistency;
 mod watch;
 mod naming;
 mod session;

@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{
+    consistency,
     context::Context,
     error::Failure,
     json,
@@ -31,15 +32,19 @@ pub struct Report<'a> {
     pub bar: Option<f64>,
     /// The agent's id.
     pub agent: String,
+    /// What the evaluations come to.
+    pub whole: &'a Evaluation,
     /// One a repeat.
     pub evaluations: &'a [Evaluation],
 }
 
 impl Report<'_> {
-    /// The mean of all scores; none if one evaluation has none.
+    /// The score, which is the mean of all, and how far it can be trusted; none if one evaluation
+    /// has none, or the mean misses a gate.
     fn mean(&self) -> Option<Mean> {
+        let value = self.whole.fitness?;
         let scores: Option<Vec<f64>> = self.evaluations.iter().map(|it| it.fitness).collect();
-        Mean::of(&scores?)
+        Some(Mean { value, ..Mean::of(&scores?)? })
     }
 
     /// The mean on the objective at that place; none if one evaluation has none.
@@ -141,6 +146,7 @@ impl Report<'_> {
             "goal": if self.maximizes() { "maximize" } else { "minimize" },
             "fail_under": self.bar,
             "passed": self.verdict().is_ok(),
+            "inconsistent": consistency::words(self.whole).is_some(),
             "evaluations": evaluations.collect::<Vec<_>>(),
         })
     }
@@ -152,7 +158,10 @@ impl Report<'_> {
     pub fn verdict(&self) -> Result<(), Failure> {
         let failed = self.evaluations.iter().filter(|it| !it.failure.is_empty()).count();
         let Some(Mean { value: mean, .. }) = self.mean() else {
-            let message = format!("{} failed", plural(failed as u64, "evaluation"));
+            let message = match failed {
+                0 => plain(&self.whole.reason),
+                _ => format!("{} failed", plural(failed as u64, "evaluation")),
+            };
             return Err(Failure::new(Code::BarMissed, message)
                 .hint(format!("darwin journal {}", self.agent)));
         };
@@ -177,7 +186,9 @@ impl Report<'_> {
                 let text = format!("evaluation {}: {}: {}", at + 1, it.failure, it.reason);
                 ("error", title.clone(), text)
             };
-            return failed.take(MOST_ANNOTATIONS).map(note).collect();
+            let notes: Vec<_> = failed.take(MOST_ANNOTATIONS).map(note).collect();
+            let all = || vec![("error", title.clone(), self.whole.reason.clone())];
+            return if notes.is_empty() { all() } else { notes };
         };
         match self.verdict() {
             Ok(()) => vec![("notice", title, self.summary(mean))],
@@ -299,7 +310,10 @@ mod tests {
         let evaluations: Vec<_> = scores.iter().copied().map(evaluation).collect();
         let suite = suite(goals);
         let agent = String::new();
-        then(Report { suite: &suite, what: "a&b", bar, agent, evaluations: &evaluations })
+        let sum = scores.iter().copied().sum::<Option<f64>>();
+        let whole = evaluation(sum.map(|sum| sum / scores.len() as f64));
+        let evaluations = &evaluations;
+        then(Report { suite: &suite, what: "a&b", bar, agent, whole: &whole, evaluations })
     }
 
     const UP: [(&str, Goal); 1] = [("x", Goal::Maximize)];

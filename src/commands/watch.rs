@@ -11,13 +11,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     code::Code,
-    domain::lifecycle::{RunState, Verdict},
+    domain::{
+        id::{AgentId, RunId, Slot},
+        lifecycle::{RunState, Verdict},
+    },
     link::{client::Link, error::LinkError},
     resilience::{backoff::Backoff, deadline::within},
     wire::v1::{JournalRequest, Progress, Run, RunRef, event},
 };
 
 use super::{
+    consistency,
     context::{Context, Running, Target},
     error::Failure,
     json,
@@ -61,6 +65,9 @@ pub async fn to_the_end(
     let name = short(&run.id);
     let (ended, link) = Watch::new(context, run, ctrl_c, every_change).follow(link.clone()).await?;
     tell_end(context, &ended)?;
+    if let Some(words) = doubt(&link, &ended).await {
+        context.out.warn(words);
+    }
     match RunState::named(&ended.state) {
         Some(RunState::Failed) => {
             let (code, reason) = ended.reason.split_once(": ").unwrap_or(("", &ended.reason));
@@ -299,6 +306,20 @@ fn tell_end(context: &mut Context, run: &Run) -> Result<(), Failure> {
         context.out.note(format_args!("  {command:width$}  # {why}"));
     }
     Ok(())
+}
+
+/// Whether the best agent of `run`, or its first, was evaluated again with the same seed to
+/// another score.
+async fn doubt(link: &Link, run: &Run) -> Option<String> {
+    let best = AgentId::try_from(&run.best_agent[..]).ok()?;
+    let first = Slot { generation: 0, index: 0 };
+    let first = AgentId::in_run(RunId::try_from(&run.id[..]).ok()?, first);
+    for agent in [best, first] {
+        if let Some(words) = consistency::recorded(link, agent.to_string()).await {
+            return Some(format!("agent {agent} is {words}"));
+        }
+    }
+    None
 }
 
 /// Why the first agent of `run` that has no score has none.

@@ -13,11 +13,10 @@ use super::{
 };
 use crate::domain::{
     genome::FilePath,
+    repeats::MOST,
     suite::{Bundle, HELD_OUT, Method, Scorer, Suite},
 };
 
-/// The most evaluations of one agent.
-const MAX_REPEATS: u32 = 1000;
 /// The most stages of a Python evaluator.
 const STAGES: usize = 3;
 /// The most parameters of a run, and dimensions of a function.
@@ -155,10 +154,11 @@ fn fault(place: &str, key: &str, what: impl Into<String>) -> SpecError {
 fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
     let fault = |key: &str, what: &str| Err(fault(place, key, what));
     program::check_limits(&suite.limits, &table::below(place, "limits"))?;
-    let times = [("repeats", suite.repeats, 1), ("confirm", suite.confirm, 0)];
-    if let Some((key, _, least)) = times.iter().find(|(_, n, least)| n < least || *n > MAX_REPEATS)
-    {
-        return fault(key, &format!("give {least} to {MAX_REPEATS}"));
+    if !(1..=MOST).contains(&suite.repeats) {
+        return fault("repeats", &format!("give 1 to {MOST}"));
+    }
+    if suite.confirm > MOST - suite.repeats {
+        return fault("confirm", &format!("with repeats, at most {MOST} are possible"));
     }
     let objectives = suite.objectives();
     for (at, objective) in objectives.iter().enumerate() {

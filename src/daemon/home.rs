@@ -5,11 +5,19 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{fs::FlockOperation, io::Errno};
 
 use crate::{code::Code, link::files};
+
+/// How long the lock of a daemon that is gone is waited for: a child that it had just forked when
+/// it was killed has the file open until it has become another program.
+const LINGER: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+const LOOKS: Duration = Duration::from_millis(5);
 
 /// Why the home could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -77,17 +85,23 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(fault)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                let read = (&file).take(20).read_to_string(&mut holder);
-                let known = read.is_ok() && holder.trim().parse::<u32>().is_ok();
-                let holder =
-                    if known { format!(" (process {})", holder.trim()) } else { String::new() };
+        let until = Instant::now() + LINGER;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(fault(error.into())),
+            }
+            file.rewind().map_err(fault)?;
+            let mut holder = String::new();
+            let read = (&file).take(20).read_to_string(&mut holder);
+            let holder = read.ok().and_then(|_| holder.trim().parse::<u32>().ok());
+            let gone = holder.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
+            if !gone || Instant::now() >= until {
+                let holder = holder.map_or_else(String::new, |pid| format!(" (process {pid})"));
                 return Err(HomeError::Taken { dir: dir.to_owned(), holder });
             }
-            Err(error) => return Err(fault(error.into())),
+            thread::sleep(LOOKS);
         }
         // The number is for people; the lock is what counts.
         file.set_len(0).map_err(fault)?;
@@ -99,6 +113,8 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -112,5 +128,19 @@ mod tests {
         assert!(error.to_string().contains(&process), "{error}");
         drop(lock);
         Lock::take(&home).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_daemon_had_just_forked_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        // As it stands when the holder is gone: no process has this number.
+        fs::write(dir.path().join("darwind.lock"), "4194305\n").unwrap();
+        let child = thread::spawn(move || {
+            thread::sleep(10 * LOOKS);
+            drop(lock);
+        });
+        Lock::take(dir.path()).unwrap();
+        child.join().unwrap();
     }
 }

@@ -7,8 +7,31 @@ use super::{
 
 /// The metric that tells how many evaluations were put together.
 pub const REPEATS: &str = "repeats";
-/// The metric that tells that an evaluation failed and, with the same seed, did not fail again.
+/// The metric that tells that the same seed gave different scores, or a failure once only.
 pub const INCONSISTENT: &str = "inconsistent";
+/// What ends the name of the metric that tells how far apart those of an objective lie: their
+/// sample standard deviation; of several such seeds, the largest.
+pub const SEED_SPREAD: &str = ".seed_sd";
+
+/// The most evaluations that may be asked for of one agent. Even if all but one fail and are
+/// tried again, an entry of its journal holds them.
+pub const MOST: u32 = 500;
+
+/// An evaluation and the seed that it was given.
+pub type Seeded = (u64, Evaluation);
+
+/// The evaluations that count: of several with the same seed the last.
+pub fn counting(runs: &[Seeded]) -> impl Iterator<Item = &Seeded> {
+    let last = |at: usize| runs[at + 1..].iter().all(|(seed, _)| *seed != runs[at].0);
+    (0..runs.len()).filter(move |at| last(*at)).map(|at| &runs[at])
+}
+
+/// Whether evaluations with `seed` differ in their scores, or in that they have some.
+#[must_use]
+pub fn differ(runs: &[Seeded], seed: u64) -> bool {
+    let mut same = runs.iter().filter(|run| run.0 == seed).map(|(_, run)| run.scores.as_ref().ok());
+    same.next().is_some_and(|first| same.any(|other| other != first))
+}
 
 /// The evaluations of one agent, each with its seed, as one: scores and numeric metrics are their
 /// means, `NAME.sd` is the sample standard deviation of an objective. Of several with the same
@@ -16,12 +39,11 @@ pub const INCONSISTENT: &str = "inconsistent";
 ///
 /// One evaluation alone is what it is. Empty `runs` give a failure.
 #[must_use]
-pub fn together(objectives: &[Objective], runs: &[(u64, Evaluation)]) -> Evaluation {
+pub fn together(objectives: &[Objective], runs: &[Seeded]) -> Evaluation {
     if let [(_, only)] = runs {
         return only.clone();
     }
-    let counts = |at: usize| runs[at + 1..].iter().all(|(seed, _)| *seed != runs[at].0);
-    let counting: Vec<_> = (0..runs.len()).filter(|at| counts(*at)).map(|at| &runs[at].1).collect();
+    let counting: Vec<_> = counting(runs).map(|(_, run)| run).collect();
     let Some(first) = counting.first() else {
         return Evaluation::failed(FailureKind::Crashed, "it was not evaluated");
     };
@@ -44,16 +66,37 @@ pub fn together(objectives: &[Objective], runs: &[(u64, Evaluation)]) -> Evaluat
     whole.scores = scores(objectives, &counting);
     if whole.scores.is_ok() {
         for (at, objective) in objectives.iter().enumerate() {
-            let measured = counting.iter().filter_map(|run| run.scores.as_ref().ok()?.get(at));
-            let spread = deviation(&measured.copied().collect::<Vec<_>>());
+            let spread = deviation(&measured(at, counting.iter().copied()));
             whole.metrics.insert(format!("{}.sd", objective.name), Metric::Number(spread));
         }
     }
     whole.metrics.insert(REPEATS.to_owned(), Metric::Number(counting.len() as f64));
-    if counting.len() < runs.len() {
-        whole.metrics.insert(INCONSISTENT.to_owned(), Metric::Flag(true));
-    }
+    flag(objectives, runs, &mut whole);
     whole
+}
+
+/// Flags `evaluation` if any of `runs` with the same seed differ, and tells how far.
+pub fn flag(objectives: &[Objective], runs: &[Seeded], evaluation: &mut Evaluation) {
+    let differing: Vec<u64> =
+        counting(runs).map(|(seed, _)| *seed).filter(|seed| differ(runs, *seed)).collect();
+    if differing.is_empty() {
+        return;
+    }
+    evaluation.metrics.insert(INCONSISTENT.to_owned(), Metric::Flag(true));
+    for (at, objective) in objectives.iter().enumerate() {
+        let spread = |seed: &u64| {
+            let same = runs.iter().filter(|run| run.0 == *seed).map(|(_, run)| run);
+            deviation(&measured(at, same))
+        };
+        let largest = differing.iter().map(spread).fold(0.0, f64::max);
+        let name = format!("{}{SEED_SPREAD}", objective.name);
+        evaluation.metrics.insert(name, Metric::Number(largest));
+    }
+}
+
+/// The scores on the objective at that place, of those that have some.
+fn measured<'a>(at: usize, runs: impl Iterator<Item = &'a Evaluation>) -> Vec<f64> {
+    runs.filter_map(|run| run.scores.as_ref().ok()?.get(at).copied()).collect()
 }
 
 fn scores(objectives: &[Objective], runs: &[&Evaluation]) -> Result<Vec<f64>, Failure> {
@@ -155,8 +198,24 @@ mod tests {
         assert_eq!(whole.scores, Ok(vec![2.0]));
         assert_eq!(whole.metrics[INCONSISTENT], Metric::Flag(true));
         runs[2].1 = failed;
-        let failure = together(&objectives(), &runs).scores.unwrap_err();
-        assert_eq!(failure.reason, "1 of 2 evaluations failed: boom");
+        let whole = together(&objectives(), &runs);
+        assert_eq!(whole.scores.unwrap_err().reason, "1 of 2 evaluations failed: boom");
+        assert!(!whole.metrics.contains_key(INCONSISTENT), "it fails whenever it is tried");
+    }
+
+    #[test]
+    fn one_seed_that_gives_two_scores_is_flagged_with_their_spread() {
+        let mut runs = vec![(1, scored(1.0)), (2, scored(9.0)), (1, scored(1.0))];
+        assert!(!differ(&runs, 1));
+        assert!(!together(&objectives(), &runs).metrics.contains_key(INCONSISTENT));
+        runs.extend([(1, scored(4.0)), (1, scored(2.0))]);
+        assert!(differ(&runs, 1) && !differ(&runs, 2));
+        let whole = together(&objectives(), &runs);
+        assert_eq!(whole.scores, Ok(vec![5.5]), "the last of each seed counts");
+        assert_eq!(whole.metrics[INCONSISTENT], Metric::Flag(true));
+        // Of 1, 1, 4 and 2.
+        assert_eq!(whole.metrics["score.seed_sd"], Metric::Number(2f64.sqrt()));
+        assert_eq!(whole.metrics[REPEATS], Metric::Number(2.0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     error::ManagerError,
-    measure::{Measure, Measured},
+    measure::{Measure, Measured, Often},
     replay::Replay,
     view::{Meter, RunView, better},
 };
@@ -57,9 +57,7 @@ pub(super) struct Driver {
     pub space: Arc<Space>,
     pub objectives: Arc<[Objective]>,
     pub suite: Digest,
-    /// How often every agent is evaluated, and how often a champion beside that.
-    pub repeats: u32,
-    pub confirm: u32,
+    pub often: Often,
     pub isolation: Isolation,
     pub workers: usize,
     pub time_limit: Option<Duration>,
@@ -116,9 +114,6 @@ impl Driver {
             objectives: Arc::clone(&self.objectives),
             suite: self.suite,
             isolation: self.isolation,
-            seed: self.seed,
-            repeats: self.repeats,
-            confirm: self.confirm,
         }
     }
 
@@ -189,7 +184,7 @@ impl Drive {
 
     /// Evaluations in worker processes, `workers` at once.
     async fn work_in_processes(&mut self, replay: &mut Replay) -> Result<End, ManagerError> {
-        let measure = Arc::new(self.d.measure());
+        let (measure, seed, often) = (Arc::new(self.d.measure()), self.d.seed, self.d.often);
         let mut jobs = FuturesUnordered::new();
         let mut end = None;
         let mut give_up: Option<Instant> = None;
@@ -208,7 +203,7 @@ impl Drive {
                         // A task of its own: what it waits for is shared with this driver, which
                         // does not poll its jobs while it waits itself. Dropping it gives it up.
                         jobs.push(AbortOnDropHandle::new(tokio::spawn(async move {
-                            let measured = measure.measure(&proposal).await;
+                            let measured = measure.in_run(&proposal, seed, often).await;
                             (proposal, measured)
                         })));
                     }

@@ -44,6 +44,7 @@ use crate::{
 };
 use driver::{Driver, End};
 use error::ManagerError;
+use measure::Often;
 use plan::{Plan, suite_digest};
 use turns::Turns;
 use view::RunView;
@@ -431,8 +432,7 @@ impl Manager {
             space: Arc::clone(&plan.setup.space),
             objectives: Arc::clone(&plan.objectives),
             suite: plan.suite,
-            repeats: plan.spec.suite.repeats,
-            confirm: plan.spec.suite.confirm,
+            often: Often::of(&plan.spec.suite),
             isolation: Profile::named(&row.sandbox).unwrap_or(Profile::Full).isolation(),
             workers: (row.workers as usize).max(1),
             time_limit: plan.spec.stop.time.map(Duration::from_secs_f64),

@@ -1,29 +1,25 @@
 //! An evaluation that a user asks for outside any run. It is recorded in the journal of the agent;
-//! a genome of the user's becomes an agent first, whose score is that of its first evaluation.
+//! a genome of the user's becomes an agent first, whose score is what its evaluations come to.
 
 use std::sync::Arc;
 
-use super::{Manager, ManagerError};
+use super::{
+    Manager, ManagerError,
+    measure::{Measure, Measured},
+};
 use crate::{
     config::{check, suite},
-    daemon::{
-        clock,
-        evaluator::Profile,
-        registry::{error::RegistryError, model::Finished},
-    },
+    daemon::{clock, evaluator::Profile, registry::model::Finished},
     domain::{
-        digest::Digest,
         genome::{Genome, Space},
         id::{AgentId, SessionId},
         journal::{Evaluated, Judged, Proposed},
         lifecycle::Verdict,
-        objective::{self, Objective},
-        suite::{Bundle, Suite},
+        objective::Objective,
+        repeats,
+        suite::Bundle,
     },
 };
-
-/// The most repeats of one trial.
-pub const MAX_REPEAT: u32 = 1000;
 
 /// What is evaluated.
 #[derive(Debug, Clone)]
@@ -45,7 +41,7 @@ pub struct Trial {
     pub suite_toml: String,
     /// The suite's files.
     pub suite_files: Bundle,
-    /// How often.
+    /// How often; 0: as often as the suite says.
     pub repeat: u32,
     /// The seed of the first evaluation; each further one has the next.
     pub seed: u64,
@@ -58,6 +54,8 @@ pub struct Trial {
 pub struct TrialResult {
     /// The agent, new or as given.
     pub agent: AgentId,
+    /// What the evaluations come to.
+    pub whole: Evaluated,
     /// One a repeat.
     pub evaluations: Vec<Evaluated>,
     /// What was measured.
@@ -78,53 +76,58 @@ impl Manager {
         };
         check::hides(&suite, &genome.files, &trial.suite_files)?;
         let digest = super::suite_digest(&suite, &trial.suite_files)?;
-        let evaluations = self.measure(&trial, &suite, digest, &genome, &space).await?;
-        let mut rest = evaluations.clone().into_iter();
-        let agent = match trial.subject {
-            Subject::Agent(agent) => agent,
-            Subject::Genome(..) => self.make(&trial, rest.next(), genome, space).await?,
+        let session = match trial.subject {
+            Subject::Agent(agent) => self.registry.agent(agent).await?.session,
+            Subject::Genome(..) => trial.session,
         };
-        self.registry.append(agent, rest.collect()).await?;
-        Ok(TrialResult { agent, evaluations, objectives })
-    }
-
-    async fn measure(
-        &self,
-        trial: &Trial,
-        suite: &Suite,
-        digest: Digest,
-        genome: &Genome,
-        space: &Arc<Space>,
-    ) -> Result<Vec<Evaluated>, ManagerError> {
-        let repeat = trial.repeat.clamp(1, MAX_REPEAT);
-        let workers = self.workers.min(repeat as usize);
+        let repeat =
+            if trial.repeat == 0 { suite.repeats } else { trial.repeat.min(repeats::MOST) };
+        let seeds: Vec<_> = (0..u64::from(repeat)).map(|n| trial.seed.wrapping_add(n)).collect();
+        let workers = self.workers.min(seeds.len());
         let bench = self
             .evaluator
-            .open(suite, &trial.suite_files, Arc::clone(space), trial.profile, workers)
+            .open(&suite, &trial.suite_files, Arc::clone(&space), trial.profile, workers)
             .await?;
-        let objectives = suite.objectives();
-        let one = async |seed| {
-            let evaluation = bench.evaluate(genome, seed).await?;
-            let scores = evaluation.scores.as_ref().ok();
-            let fitness = scores.map(|scores| objective::fitness(&objectives, scores));
-            Ok(Evaluated { suite: digest, seed, evaluation, fitness, at_ms: clock::millis() })
+        let measure = Measure {
+            bench: Arc::new(bench),
+            registry: self.registry.clone(),
+            session,
+            space: Arc::clone(&space),
+            objectives: objectives.clone().into(),
+            suite: digest,
+            isolation: trial.profile.isolation(),
         };
-        let all = (0..u64::from(repeat)).map(|n| one(trial.seed.wrapping_add(n)));
-        let measured = futures_util::future::join_all(all).await;
-        bench.close().await;
-        measured.into_iter().collect()
+        let measured = measure.alone(&genome, &seeds).await;
+        if let Some(bench) = Arc::into_inner(measure.bench) {
+            bench.close().await;
+        }
+        let measured = measured?;
+        let whole = measured.whole.clone();
+        // Of several with the same seed the last counts.
+        let last = |seed: &u64| measured.repeats.iter().rfind(|it| it.seed == *seed).cloned();
+        let evaluations = seeds.iter().filter_map(last).collect();
+        let agent = match trial.subject {
+            Subject::Agent(agent) => {
+                self.registry.append(agent, measured.repeats).await?;
+                agent
+            }
+            Subject::Genome(..) => self.make(&trial, measured, genome, space).await?,
+        };
+        Ok(TrialResult { agent, whole, evaluations, objectives })
     }
 
-    /// Makes an agent of the user's genome, with its first evaluation.
+    /// Makes an agent of the user's genome, with its evaluations.
     async fn make(
         &self,
         trial: &Trial,
-        evaluated: Option<Evaluated>,
+        measured: Measured,
         genome: Genome,
         space: Arc<Space>,
     ) -> Result<AgentId, ManagerError> {
-        let nothing = || RegistryError::Invalid("nothing was evaluated".to_owned());
-        let evaluated = evaluated.ok_or_else(nothing)?;
+        let Measured { whole: evaluated, mut repeats } = measured;
+        if repeats.len() == 1 {
+            repeats.clear();
+        }
         let agent = AgentId::new(clock::millis(), rand::random());
         let verdict = Verdict::of(evaluated.fitness, None, None);
         let finished = Finished {
@@ -140,7 +143,7 @@ impl Manager {
                 space,
             },
             evaluated,
-            repeats: Vec::new(),
+            repeats,
             judged: Judged { verdict, delta: None },
         };
         self.registry.submit(None, trial.session, vec![finished]).await?.await?;

@@ -119,7 +119,8 @@ impl Registry {
                 return Ok(row.fitness);
             };
             let outline = entry::outline(&first, &sealer, &mut |cid| reader.get(cid))?;
-            let measured = outline.events.iter().find_map(|event| match event {
+            // What repeats come to stands behind them.
+            let measured = outline.events.iter().rev().find_map(|event| match event {
                 Event::Evaluated(evaluated) => Some(evaluated.shown()),
                 _ => None,
             });

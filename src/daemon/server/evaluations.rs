@@ -62,6 +62,7 @@ impl Evaluations for Service {
             evaluations: result.evaluations.iter().map(message).collect(),
             objectives: result.objectives.iter().map(|it| it.name.clone()).collect(),
             agent_id: convert::bytes(result.agent.as_bytes()),
+            whole: Some(message(&result.whole)),
         }))
     }
 }
