@@ -137,9 +137,10 @@ async fn a_row_that_was_changed_is_named() {
 #[tokio::test]
 async fn a_session_or_run_that_was_changed_is_named() {
     let run = run_id(9).to_string();
-    // The last byte of what is sealed, but for its lowest bit.
+    // Another last byte of what is sealed, whichever it was.
     let flip = |column: &str| {
-        format!("{column} = CAST(substr({column}, 1, length({column}) - 1) || x'00' AS BLOB)")
+        let other = format!("CASE substr({column}, -1) WHEN x'00' THEN x'01' ELSE x'00' END");
+        format!("{column} = CAST(substr({column}, 1, length({column}) - 1) || {other} AS BLOB)")
     };
     for (sql, named) in [
         (format!("UPDATE session SET {}", flip("context")), session_id().to_string()),
