@@ -194,6 +194,7 @@ fn a_daemon_that_is_killed_leaves_no_process_and_no_group() {
         helper: DARWIND.into(),
         scratch: scratch.clone(),
         models: None,
+        private: Private::default(),
     });
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
     fs::remove_dir(&scratch).unwrap();

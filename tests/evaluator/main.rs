@@ -20,7 +20,9 @@ use std::{
 };
 
 use darwin::{
-    daemon::evaluator::{Bench, Evaluator, EvaluatorConfig, Profile, error::EvaluatorError},
+    daemon::evaluator::{
+        Bench, Evaluator, EvaluatorConfig, Profile, error::EvaluatorError, private::Private,
+    },
     domain::{
         evaluation::{Evaluation, Failure, FailureKind},
         genome::{File, FilePath, Genome, Space},
@@ -49,12 +51,18 @@ impl World {
 
     /// One that knows a proxy to models.
     fn of(python: &str, helper: &Path, models: Option<PathBuf>) -> Self {
+        Self::hiding(Private::default(), python, helper, models)
+    }
+
+    /// One of an installation with secrets.
+    fn hiding(private: Private, python: &str, helper: &Path, models: Option<PathBuf>) -> Self {
         let scratch = TempDir::new().unwrap();
         let evaluator = Evaluator::new(EvaluatorConfig {
             python: python.into(),
             helper: helper.to_owned(),
             scratch: scratch.path().to_owned(),
             models,
+            private,
         });
         Self { evaluator, scratch }
     }

@@ -7,7 +7,7 @@ use crate::{
     config::section,
     daemon::{
         clock::Clock,
-        evaluator::{Evaluator, EvaluatorConfig, Profile},
+        evaluator::{Evaluator, EvaluatorConfig, Profile, private::Private},
         registry::{Registry, Settings, model::Cursor},
         store::{Places, Stores, warm::rows::StopOverride},
     },
@@ -36,6 +36,7 @@ async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
         helper: "darwind".into(),
         scratch: dir.join("scratch"),
         models: None,
+        private: Private::default(),
     });
     let config = section::Manager { max_runs: 4, in_flight: 64, checkpoint_seconds: 60 };
     (registry.clone(), Manager::new(registry, evaluator, config, 1))

@@ -8,6 +8,7 @@ mod clocks;
 mod deadline;
 mod kernel;
 mod network;
+mod paths;
 mod processes;
 mod reading;
 mod resources;
@@ -145,7 +146,8 @@ impl Bait {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let secret = format!("secret-{}-{count}", std::process::id());
-        let home = TempDir::new().unwrap();
+        // Not below `/tmp`, which every sandbox has for itself, whatever else it has.
+        let home = TempDir::new_in("/var/tmp").unwrap();
         let path = |name: &str| home.path().join(name);
         for file in ["ssh/id_ed25519", "keys/master.key", "warm.db", "note"] {
             fs::create_dir_all(path(file).parent().unwrap()).unwrap();
