@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+#[path = "../support/required.rs"]
+mod required;
 mod contract;
 mod shinka;
 mod faults;

@@ -30,7 +30,7 @@ use std::{
 
 use serde_json::json;
 
-use super::*;
+use super::{required::not_run, *};
 
 /// What attacks are written with.
 const TOOLS: &str = r"
@@ -267,13 +267,13 @@ async fn contained(who: Who, code: &str) {
 }
 
 /// Makes sure that the attack does nothing in a sandbox, and works without one or fails there for
-/// just this reason: that the machine's kernel was made without what it needs.
-async fn contained_unless(lacks: &str, code: &str) {
+/// just this reason, that the machine's kernel was made without what it `needs`; then it says so.
+async fn contained_unless(needs: &str, lacks: &str, code: &str) {
     let bait = Bait::new();
     let (worked, said) = bait.works_outside(code);
     assert!(worked || said.contains(lacks), "the control: {said}");
     if !worked {
-        eprintln!("no control on this machine: {said}");
+        not_run(needs, &format!("the control of an attack fails: {}", said.trim()));
     }
     fails_inside(&bait, code).await;
 }
