@@ -27,6 +27,7 @@ use super::{
     evaluator::{
         Evaluator, EvaluatorConfig,
         private::{Private, homes},
+        worker::Wear,
     },
     log,
     manager::Manager,
@@ -317,6 +318,7 @@ fn evaluator(paths: &Paths, config: &Config, private: Private) -> Result<Evaluat
         helper: std::env::current_exe().map_err(own)?,
         scratch: paths.scratch(),
         private,
+        wear: Wear::default(),
     }))
 }
 

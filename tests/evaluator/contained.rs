@@ -189,13 +189,7 @@ fn a_daemon_that_is_killed_leaves_no_process_and_no_group() {
     }
     // The suite's directory goes when the next one starts.
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 1);
-    let _ = Evaluator::new(EvaluatorConfig {
-        python: "python3".into(),
-        helper: DARWIND.into(),
-        scratch: scratch.clone(),
-        models: None,
-        private: Private::default(),
-    });
+    let _ = Evaluator::new(config(&scratch));
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
     fs::remove_dir(&scratch).unwrap();
 }

@@ -32,7 +32,7 @@ use self::{
     pool::{MAX_WORKERS, Pool, What},
     private::Private,
     python::Interpreter,
-    worker::Recipe,
+    worker::{Recipe, Wear},
     workers::Workers,
 };
 
@@ -43,13 +43,14 @@ mod results;
 mod builtin;
 mod frame;
 mod cgroup;
+mod holding;
 mod plan;
 pub mod private;
 mod python;
 mod sweep;
 mod outcome;
 pub mod sandbox;
-mod worker;
+pub mod worker;
 mod workers;
 mod directory;
 mod models;
@@ -74,6 +75,8 @@ pub struct EvaluatorConfig {
     pub models: Option<PathBuf>,
     /// What no agent may read; the scratch directory is so anyway.
     pub private: Private,
+    /// When a warm sandbox is replaced.
+    pub wear: Wear,
 }
 
 /// How much of the sandbox must be there.
@@ -389,6 +392,7 @@ impl Evaluator {
             suite_dir,
             models: None,
             limits: suite.limits.clone(),
+            wear: self.config.wear,
         }
     }
 }

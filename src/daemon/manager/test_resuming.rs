@@ -7,7 +7,7 @@ use crate::{
     config::section,
     daemon::{
         clock::Clock,
-        evaluator::{Evaluator, EvaluatorConfig, Profile, private::Private},
+        evaluator::{Evaluator, EvaluatorConfig, Profile, private::Private, worker::Wear},
         registry::{Registry, Settings, model::Cursor},
         store::{Places, Stores, warm::rows::StopOverride},
     },
@@ -37,6 +37,7 @@ async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
         scratch: dir.join("scratch"),
         models: None,
         private: Private::default(),
+        wear: Wear::default(),
     });
     let config = section::Manager { max_runs: 4, in_flight: 64, checkpoint_seconds: 60 };
     (registry.clone(), Manager::new(registry, evaluator, config, 1))
