@@ -4,6 +4,7 @@
 //! An attack is Python that sets `worked`. It is tried as a candidate of a `python` suite, as
 //! the program of a `command` suite, and as one that answers a case.
 
+mod builds;
 mod clocks;
 mod deadline;
 mod kernel;
