@@ -18,7 +18,9 @@ use std::{
 
 use darwin::{
     config::suite as config,
-    daemon::evaluator::{Bench, Evaluator, EvaluatorConfig, Profile},
+    daemon::evaluator::{
+        Bench, Evaluator, EvaluatorConfig, Profile, private::Private, worker::Wear,
+    },
     domain::{
         genome::{File, FilePath, Genome, Space},
         objective::{Goal, Objective},
@@ -115,6 +117,8 @@ fn main() {
             helper: Path::new(env!("CARGO_BIN_EXE_darwind")).to_owned(),
             scratch: scratch.path().join("sandboxes"),
             models: None,
+            private: Private::default(),
+            wear: Wear::default(),
         });
         let open = async |method, text: &str| {
             let objectives = vec![Objective::new("combined_score", Goal::Maximize)];

@@ -7,15 +7,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+#[path = "support/required.rs"]
+mod required;
+
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
 };
 
+use required::{not_run, tell};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -111,19 +114,11 @@ impl Drop for Darwin {
     }
 }
 
-/// Past the test harness, which would keep it to itself.
-fn tell(line: &str) {
-    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
-}
-
 /// The checkout that `variable` names; says so where there is none, and fails where it must be.
 fn peer(variable: &str) -> Option<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from);
     if found.is_none() {
-        tell(&format!("NOT RUN: the comparison with a peer: set {variable} to its checkout"));
-        let required = std::env::var("DARWIN_TEST_REQUIRE").unwrap_or_default();
-        let required = required.split(' ').any(|name| name == "peers");
-        assert!(!required, "DARWIN_TEST_REQUIRE names peers, but {variable} is not set");
+        not_run("peers", &format!("{variable} names no checkout of a peer to compare with"));
     }
     found
 }

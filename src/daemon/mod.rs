@@ -144,7 +144,8 @@ fn start(
         let user = user(&|name| std::env::var_os(name));
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
         let credentials = credentials.map(PathBuf::from);
-        let setup = Setup { config, paths, credentials, user, log, metrics, reload };
+        let config_file = args.config.clone().unwrap_or_else(|| paths.config_file());
+        let setup = Setup { config, config_file, paths, credentials, user, log, metrics, reload };
         let kill = control.kill.clone();
         let result = tokio::select! {
             result = run(setup, listeners, control) => result,

@@ -24,7 +24,11 @@ use super::{
     certificates::Certificates,
     clock::Clock,
     error::DaemonError,
-    evaluator::{Evaluator, EvaluatorConfig},
+    evaluator::{
+        Evaluator, EvaluatorConfig,
+        private::{Private, homes},
+        worker::Wear,
+    },
     log,
     manager::Manager,
     notify,
@@ -41,6 +45,8 @@ const LIMITS: Limits = Limits { connections: 512, handshake: Duration::from_secs
 pub struct Setup {
     /// Its configuration.
     pub config: Config,
+    /// The file of it.
+    pub config_file: PathBuf,
     /// Where everything lies; the caller holds the lock.
     pub paths: Paths,
     /// The folder in which systemd hands over credentials, if it does.
@@ -98,7 +104,7 @@ impl Listeners {
 /// # Errors
 /// If it can't start, or a task fails that it can't do without.
 pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result<(), DaemonError> {
-    let Setup { mut config, paths, credentials, user, log, metrics, reload } = setup;
+    let Setup { mut config, config_file, paths, credentials, user, log, metrics, reload } = setup;
     let port = |source| DaemonError::System { action: "read the ports' addresses", source };
     let address = listeners.public.local_addr().map_err(port)?;
     let admin = listeners.admin.local_addr().map_err(port)?;
@@ -110,7 +116,8 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     tree.spawn(Task::Admin, move |_| admin::serve(port.clone(), shown.clone()));
 
     let certificates = Certificates::open(&paths, user, names(&config), &clock)?;
-    let evaluator = evaluator(&paths, &config)?;
+    let private = private(&paths, &config_file, credentials.as_deref(), &config);
+    let evaluator = evaluator(&paths, &config, private)?;
     let registry =
         store(&mut tree, &paths, credentials.as_deref(), &config, &clock, &vitals).await?;
     let watched = registry.clone();
@@ -183,14 +190,7 @@ async fn store(
     clock: &Clock,
     vitals: &Vitals,
 ) -> Result<Registry, DaemonError> {
-    let store = &config.store;
-    let places = Places {
-        cold: store.cold.expose(),
-        warm: store.warm.expose(),
-        hot: store.hot.expose(),
-        segment: store.segment_mib << 20,
-    };
-    let stores = Stores::open(&paths.store(), &places)?;
+    let stores = Stores::open(&paths.store(), &places(config))?;
     let settings = Settings {
         group: config.registry.group,
         flush: Duration::from_millis(config.registry.flush_ms),
@@ -279,8 +279,37 @@ fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: 
     }
 }
 
+/// Where the configuration has the tiers.
+fn places(config: &Config) -> Places<'_> {
+    let store = &config.store;
+    Places {
+        cold: store.cold.expose(),
+        warm: store.warm.expose(),
+        hot: store.hot.expose(),
+        segment: store.segment_mib << 20,
+    }
+}
+
+/// What no agent may read: all that this installation keeps, each part by itself too, for it may
+/// be a link to elsewhere; and the user's credentials.
+fn private(
+    paths: &Paths,
+    config_file: &Path,
+    credentials: Option<&Path>,
+    config: &Config,
+) -> Private {
+    let own = [&paths.data_dir, &paths.state_dir, &paths.run_dir].map(Clone::clone);
+    let parts = [paths.keys(), paths.pki(), paths.store(), paths.scratch(), paths.log_file()];
+    let configured = [config_file.to_owned(), config_file.with_file_name("config.d")];
+    let models = Some(&config.evaluator.model_socket).filter(|path| path.is_absolute());
+    let further = credentials.map(Path::to_owned).into_iter().chain(models.cloned());
+    let tiers = places(config).paths(&paths.store());
+    let all = own.into_iter().chain(parts).chain(configured).chain(further).chain(tiers);
+    Private::new(all.map(|place| std::path::absolute(&place).unwrap_or(place)), homes())
+}
+
 /// The evaluator, whose sandboxes start with this very program.
-fn evaluator(paths: &Paths, config: &Config) -> Result<Evaluator, DaemonError> {
+fn evaluator(paths: &Paths, config: &Config, private: Private) -> Result<Evaluator, DaemonError> {
     let own = |source| DaemonError::System { action: "find its own program", source };
     let models = &config.evaluator.model_socket;
     Ok(Evaluator::new(EvaluatorConfig {
@@ -288,6 +317,8 @@ fn evaluator(paths: &Paths, config: &Config) -> Result<Evaluator, DaemonError> {
         models: (!models.as_os_str().is_empty()).then(|| models.clone()),
         helper: std::env::current_exe().map_err(own)?,
         scratch: paths.scratch(),
+        private,
+        wear: Wear::default(),
     }))
 }
 

@@ -2,6 +2,8 @@
 
 use std::{process::Command, time::Duration};
 
+use darwin::config;
+
 use super::*;
 
 #[tokio::test]
@@ -72,15 +74,70 @@ fn groups_of(daemon: u32) -> Vec<PathBuf> {
     found
 }
 
+/// A bench of each kind but `python`, all of which score [`leaving`] with 1.
+async fn others(world: &World) -> [(&'static str, Bench); 6] {
+    let cases = "kind = \"cases\"\nargv = [\"sh\", \"answer\"]\ncases = \"c\"\n";
+    let case = [("c", "{\"input\": \"\", \"expected\": \"well\"}")];
+    let rpc = [("c", "{\"input\": \"\", \"expected\": \"rpc\"}")];
+    let lines = cases.replace("answer", "serve") + "protocol = \"json-rpc\"\n";
+    let build = format!("{cases}[build]\nargv = [\"sh\", \"build\"]\n");
+    let open = async |text: &str, files: &[(&str, &str)]| {
+        let suite = Suite { limits: limits(), ..config::suite::parse(text).unwrap() };
+        world.open(&suite, files).await.unwrap()
+    };
+    let (mut suite, script) = (shinka::shinka(limits(), &[]), shinka::script());
+    if let Method::Shinka { program, .. } = &mut suite.method {
+        *program = Some("agent.py".to_owned());
+    }
+    let script = world.open(&suite, &[("evaluate.py", &script)]).await.unwrap();
+    let run = "darwin-run sh score > $TMPDIR/said; cat $TMPDIR/said";
+    [
+        ("command", world.shell(". ./score", limits()).await),
+        ("darwin-run", world.shell(run, limits()).await),
+        ("cases", open(cases, &case).await),
+        ("json-rpc", open(&lines, &rpc).await),
+        ("build", open(&build, &case).await),
+        ("shinka", script),
+    ]
+}
+
+/// An agent that is right in each of them, and leaves a process and a file whatever runs of it.
+fn leaving(number: usize) -> Genome {
+    let shell = |text: &str| format!("sleep 99 & echo {number} > $TMPDIR/left; {text}");
+    let program = format!(
+        "import subprocess\nopen('/tmp/left', 'w').write('x')\n\
+         subprocess.Popen(['sleep', '99'], start_new_session=True)\n{}",
+        shinka::FINE.replace("2.5", "1.0")
+    );
+    let [score, answer, build, serve] = [
+        "echo '{\"score\": 1}'",
+        "echo well",
+        "echo $$ > built",
+        "while read line; do echo '{\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": \"rpc\"}'; done",
+    ]
+    .map(shell);
+    genome(&[
+        ("score", &score),
+        ("answer", &answer),
+        ("build", &build),
+        ("serve", &serve),
+        ("agent.py", &program),
+    ])
+}
+
 /// How many evaluations the next test makes, if `DARWIN_TEST_EVALUATIONS` doesn't say so.
 const EVALUATIONS: usize = 500;
 
 #[test]
-fn hundreds_of_evaluations_leave_nothing() {
+fn evaluations_of_all_kinds_leave_no_process_mount_group_or_file() {
     // A process of its own, so that other tests' workers are not counted.
     if std::env::var_os("DARWIN_TEST_ALONE").is_none() {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "contained::hundreds_of_evaluations_leave_nothing", "--nocapture"])
+            .args([
+                "--exact",
+                "contained::evaluations_of_all_kinds_leave_no_process_mount_group_or_file",
+                "--nocapture",
+            ])
             .env("DARWIN_TEST_ALONE", "1")
             .output()
             .unwrap();
@@ -93,12 +150,12 @@ fn hundreds_of_evaluations_leave_nothing() {
     let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap();
     let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
     let (mounts_before, world) = (mounts(), World::new());
-    let (mut before, mut made) = (None, 0);
+    let (mut before, mut made, mut built) = (None, 0, 0);
     while made < count {
         runtime.block_on(async {
             let bench = Arc::new(world.python(RUN).await.unwrap());
-            let shell = world.shell(". ./run", limits()).await;
-            for i in 0..100 {
+            let others = others(&world).await;
+            for i in 0..50 {
                 let text = match i % 20 {
                     7 => "import os; os.kill(0, 9)".to_owned(),
                     13 => "a = bytearray(1 << 30)".to_owned(),
@@ -106,11 +163,11 @@ fn hundreds_of_evaluations_leave_nothing() {
                 };
                 bench.evaluate(&program(&text), 0).await.unwrap();
                 made += 1;
-                if i % 5 == 0 {
-                    let run = genome(&[("run", "sleep 99 & echo '{\"score\": 1}'")]);
-                    assert!(shell.evaluate(&run, 0).await.unwrap().scores.is_ok());
-                    made += 1;
-                }
+                let (kind, other) = &others[i % others.len()];
+                let evaluation = other.evaluate(&leaving(made), 0).await.unwrap();
+                assert_eq!(evaluation.scores, Ok(vec![1.0]), "{kind}: {evaluation:?}");
+                made += 1;
+                built += usize::from(*kind == "build");
             }
             // One that is dropped while it runs.
             let (dropped, agent) = (bench.clone(), program("while True: pass"));
@@ -121,7 +178,9 @@ fn hundreds_of_evaluations_leave_nothing() {
             task.abort();
             assert!(task.await.unwrap_err().is_cancelled());
             Arc::into_inner(bench).unwrap().close().await;
-            shell.close().await;
+            for (_, bench) in others {
+                bench.close().await;
+            }
             // What was dropped goes by itself.
             let gone = async {
                 while !processes().is_empty() || !groups().is_empty() {
@@ -132,7 +191,10 @@ fn hundreds_of_evaluations_leave_nothing() {
             assert!(gone, "left: {:?} {:?}", processes(), groups());
         });
         assert_eq!(mounts(), mounts_before);
-        assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);
+        // What was built is kept, and that alone.
+        let files = |dir: &Path| fs::read_dir(dir).unwrap().count();
+        assert_eq!(files(world.scratch.path()), 1);
+        assert_eq!(files(&world.scratch.path().join("builds")), built);
         let before = *before.get_or_insert_with(descriptors);
         assert!(descriptors() <= before, "{} descriptors, {before} before", descriptors());
     }
@@ -189,12 +251,7 @@ fn a_daemon_that_is_killed_leaves_no_process_and_no_group() {
     }
     // The suite's directory goes when the next one starts.
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 1);
-    let _ = Evaluator::new(EvaluatorConfig {
-        python: "python3".into(),
-        helper: DARWIND.into(),
-        scratch: scratch.clone(),
-        models: None,
-    });
+    let _ = Evaluator::new(config(&scratch));
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
     fs::remove_dir(&scratch).unwrap();
 }

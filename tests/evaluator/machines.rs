@@ -17,7 +17,7 @@ const NOBODY: u32 = 65_534;
 
 /// A program that starts `darwind` as an ordinary user, and where `namespaces` is false with
 /// a filter that refuses new user namespaces.
-fn helper(dir: &Path, namespaces: bool) -> PathBuf {
+pub fn helper(dir: &Path, namespaces: bool) -> PathBuf {
     let path = dir.join("helper");
     let text = format!(
         "#!/usr/bin/env -S python3 -I

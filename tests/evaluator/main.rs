@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+#[path = "../support/required.rs"]
+mod required;
 mod contract;
 mod shinka;
 mod faults;
+mod wear;
 mod contained;
 mod cases;
 mod stages;
@@ -20,7 +23,10 @@ use std::{
 };
 
 use darwin::{
-    daemon::evaluator::{Bench, Evaluator, EvaluatorConfig, Profile, error::EvaluatorError},
+    daemon::evaluator::{
+        Bench, Evaluator, EvaluatorConfig, Profile, error::EvaluatorError, private::Private,
+        worker::Wear,
+    },
     domain::{
         evaluation::{Evaluation, Failure, FailureKind},
         genome::{File, FilePath, Genome, Space},
@@ -49,14 +55,29 @@ impl World {
 
     /// One that knows a proxy to models.
     fn of(python: &str, helper: &Path, models: Option<PathBuf>) -> Self {
+        Self::hiding(Private::default(), python, helper, models)
+    }
+
+    /// One whose sandboxes are replaced so.
+    fn wearing(wear: Wear) -> Self {
+        Self::made(|config| config.wear = wear)
+    }
+
+    /// One of an installation with secrets.
+    fn hiding(private: Private, python: &str, helper: &Path, models: Option<PathBuf>) -> Self {
+        Self::made(|config| {
+            config.private = private;
+            config.python = python.into();
+            config.helper = helper.into();
+            config.models = models;
+        })
+    }
+
+    fn made(change: impl FnOnce(&mut EvaluatorConfig)) -> Self {
         let scratch = TempDir::new().unwrap();
-        let evaluator = Evaluator::new(EvaluatorConfig {
-            python: python.into(),
-            helper: helper.to_owned(),
-            scratch: scratch.path().to_owned(),
-            models,
-        });
-        Self { evaluator, scratch }
+        let mut config = config(scratch.path());
+        change(&mut config);
+        Self { evaluator: Evaluator::new(config), scratch }
     }
 
     async fn open(&self, suite: &Suite, files: &[(&str, &str)]) -> Result<Bench, EvaluatorError> {
@@ -76,6 +97,18 @@ impl World {
         let objectives = vec![objective("score")];
         let suite = Suite { objectives, limits, ..Suite::new("test", method) };
         self.open(&suite, &[("score.sh", script)]).await.unwrap()
+    }
+}
+
+/// What an evaluator of this machine is told.
+fn config(scratch: &Path) -> EvaluatorConfig {
+    EvaluatorConfig {
+        python: "python3".into(),
+        helper: DARWIND.into(),
+        scratch: scratch.to_owned(),
+        models: None,
+        private: Private::default(),
+        wear: Wear::default(),
     }
 }
 

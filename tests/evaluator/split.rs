@@ -191,7 +191,8 @@ for fd in range(3, 64):
 for path in ['result.json', 'metrics.json', '/tmp/result.json', '/tmp/metrics.json']:
     try: open(path, 'w').write(json.dumps(result))
     except OSError: pass
-print(json.dumps(result))
+os.write(1, json.dumps(result).encode())
+os._exit(0)
 ";
     let cases = "{\"input\": \"\", \"expected\": \"right\"}\n".to_owned()
         + "{\"input\": \"\", \"check\": {\"kind\": \"command\", \"argv\": [\"python3\", \"{suite}/judge.py\"]}}";
@@ -214,6 +215,19 @@ print(json.dumps({'score': float(done.stdout.strip() == 'right')}))";
     let evaluation = bench.evaluate(&program(forge), 0).await.unwrap();
     assert_eq!(evaluation.scores, Ok(vec![0.0]), "{evaluation:?}");
     assert!(!evaluation.in_process);
+    let honest = bench.evaluate(&program("print('right')"), 0).await.unwrap();
+    assert_eq!(honest.scores, Ok(vec![1.0]), "{honest:?}");
+    bench.close().await;
+
+    // The control: a scorer that runs the agent itself scores the honest one alike, and the same
+    // forgery as it wants.
+    let own = "
+import contextlib, io, json, runpy
+with contextlib.redirect_stdout(io.StringIO()) as said: runpy.run_path('agent.py')
+print(json.dumps({'score': float(said.getvalue().strip() == 'right')}))";
+    let bench = world.open(&command(limits()), &[("score.py", own)]).await.unwrap();
+    let evaluation = bench.evaluate(&program(forge), 0).await.unwrap();
+    assert_eq!(evaluation.scores, Ok(vec![1e9]), "{evaluation:?}");
     let honest = bench.evaluate(&program("print('right')"), 0).await.unwrap();
     assert_eq!(honest.scores, Ok(vec![1.0]), "{honest:?}");
     bench.close().await;

@@ -36,6 +36,7 @@ use tonic::{
 
 use crate::{
     home::{Home, PATIENCE, get, until},
+    required::not_run,
     shell::Shell,
 };
 
@@ -373,12 +374,7 @@ fn openssl(args: &[&str], input: &str) -> Option<String> {
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let spawned = command.spawn();
     let Ok(mut child) = spawned else {
-        let required = std::env::var("DARWIN_TEST_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split_whitespace().any(|what| what == "openssl"),
-            "DARWIN_TEST_REQUIRE names openssl, but there is none: {spawned:?}"
-        );
-        eprintln!("NOT RUN: there is no openssl to look at the port from outside ({spawned:?})");
+        not_run("openssl", &format!("there is none to look at the port from outside: {spawned:?}"));
         return None;
     };
     // It may have ended before it has read all.

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::home::Home;
+use crate::{home::Home, required::not_run};
 
 fn deployed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd").join(name)
@@ -26,12 +26,10 @@ fn the_configuration_of_a_server_is_accepted() {
 fn systemd_accepts_the_unit() {
     let found = Command::new("systemd-analyze").arg("--version").output();
     if !found.as_ref().is_ok_and(|found| found.status.success()) {
-        let required = std::env::var("DARWIN_TEST_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split_whitespace().any(|what| what == "systemd"),
-            "DARWIN_TEST_REQUIRE names systemd, but there is no systemd-analyze: {found:?}"
+        not_run(
+            "systemd",
+            &format!("there is no systemd-analyze to check the unit with: {found:?}"),
         );
-        eprintln!("NOT RUN: there is no systemd-analyze to check the unit with ({found:?})");
         return;
     }
     let home = Home::new();

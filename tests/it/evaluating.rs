@@ -188,3 +188,36 @@ fn a_suite_whose_agents_ask_models_is_refused_as_long_as_no_proxy_is_configured(
     shell.write("p/evaluator.py", "def evaluate(path): return {'combined_score': 1}\n");
     shell.fails("eval p", 78, &["lets agents ask models", "set evaluator.model_socket"]);
 }
+
+#[test]
+fn the_daemons_pythonpath_brings_modules_into_reach_and_no_keys() {
+    let shell = Shell::of_a_home_that_could_be_shown();
+    shell.write("u/.ssh/id_ed25519", "secret");
+    shell.write("u/lib/helper.py", "GOOD = 1");
+    let evaluator = "import helper, runpy
+def evaluate(path):
+    return {'combined_score': helper.GOOD, **runpy.run_path(path)['found']}";
+    shell.write("evaluator.py", evaluator);
+    let suite = "name = \"reach\"\nkind = \"python\"\nfiles = [\"evaluator.py\"]\n\
+                 evaluator = \"evaluator.py\"\nprogram = \"agent.py\"\n";
+    shell.write("suite.toml", suite);
+    let [home, keys] = [shell.path("u"), shell.paths().keys()];
+    let agent = format!(
+        "import os\nhome, keys = {home:?}, {keys:?}\nfound = dict(
+    ssh=os.path.exists(home + '/.ssh/id_ed25519'), keys=os.path.isdir(keys),
+    home=sorted(os.listdir(home)) == ['lib'])"
+    );
+    shell.write("agent/agent.py", agent);
+    let path = format!("{0}/lib:{0}:{0}/.ssh:{0}/darwin:{1}", home.display(), keys.display());
+    let said = shell.run_with(&[("PYTHONPATH", &path)], "eval agent --suite suite.toml --json");
+    assert_eq!(said.status, 0, "{}", said.err);
+    let found: Value = serde_json::from_str(&said.out).unwrap();
+    let metrics = &found["evaluations"][0]["metrics"];
+    assert_eq!(metrics["combined_score"], 1.0, "what is harmless is there: {found}");
+    for (name, there) in [("ssh", false), ("keys", false), ("home", true)] {
+        assert_eq!(metrics[name], there, "{name}: {found}");
+    }
+    assert!(fs::read_dir(&keys).unwrap().count() > 1, "there was something to be found");
+    let log = fs::read_to_string(shell.paths().log_file()).unwrap();
+    assert_eq!(log.matches("agents and evaluators go without").count(), 4, "{log}");
+}

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds something else should stop")]
 
 mod home;
+#[path = "../support/required.rs"]
+mod required;
 #[path = "../support/disk.rs"]
 mod disk;
 mod daemon;

@@ -272,3 +272,36 @@ fn what_is_on_record_is_not_evaluated_again() {
     assert!(fresh(&run(&shell, "--max-evaluations 10").1));
     assert_eq!(shell.json("store verify")["sound"], true);
 }
+
+#[test]
+fn a_run_is_never_ranked_with_results_of_another_sandbox() {
+    // What is measured says in which sandbox, and differs from one evaluation to the next.
+    let body = "    return {'combined_score': -abs(x - 1.5), 'when': os.times().elapsed}\n";
+    let shell = problem(body, "");
+    let mut seen = Vec::new();
+    // The third and fourth find what the first two left: each its own.
+    for (turn, sandbox) in ["reduced", "full", "reduced", "full"].into_iter().enumerate() {
+        let (run, entries) = run(&shell, &format!("--max-evaluations 40 --sandbox {sandbox}"));
+        assert_eq!((&run["state"], entries.len()), (&"finished".into(), 40), "{run}");
+        for one in entries.iter().flat_map(evaluations) {
+            assert_eq!(one["isolation"], sandbox, "{one}");
+        }
+        // The first look at each; the last at what would lead is always fresh.
+        let measured: Vec<_> = entries.iter().map(|entry| evaluations(entry)[0]).collect();
+        let found = measured.iter().filter(|one| one["cached"] == true).count();
+        // Within a run, too, twins are found.
+        let all = found == measured.len();
+        assert_eq!(all, turn > 1, "{sandbox}: {found} of {} were found", measured.len());
+        let when = |one: &&Value| one["metrics"]["when"].to_string();
+        seen.push(measured.iter().map(when).collect::<std::collections::BTreeSet<_>>());
+    }
+    assert!(seen[2].is_subset(&seen[0]) && seen[3].is_subset(&seen[1]), "each finds its own");
+    assert!(seen[0].is_disjoint(&seen[1]), "neither had results of the other's");
+    // Nor after it was stopped and taken up again: its sandbox is the one it was started in.
+    let run = shell.json("evolve moody --max-evaluations 10 --seed 9 --sandbox reduced");
+    let id = run["id"].as_str().unwrap();
+    shell.json(&format!("runs resume {id} --max-evaluations 30"));
+    for one in journal(&shell, id).iter().flat_map(evaluations) {
+        assert_eq!(one["isolation"], "reduced", "{one}");
+    }
+}

@@ -44,7 +44,17 @@ impl Shell {
 
     /// One whose environment names these directories below the working directory.
     pub fn with(places: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), places)
+    }
+
+    /// One of a user whose home, with all of Darwin in it, lies where a sandbox has nothing of
+    /// its own, so that only what it is not given is not there.
+    pub fn of_a_home_that_could_be_shown() -> Self {
+        let dir = TempDir::new_in("/var/tmp").unwrap();
+        Self::at(dir, &[("HOME", "u"), ("DARWIN_HOME", "u/darwin")])
+    }
+
+    fn at(dir: TempDir, places: &[(&str, &str)]) -> Self {
         let places =
             places.iter().map(|(name, below)| ((*name).to_owned(), dir.path().join(below)));
         let darwin = PathBuf::from(env!("CARGO_BIN_EXE_darwin"));

@@ -1,5 +1,7 @@
 //! What can keep an agent from being evaluated that is not the agent's own fault.
 
+use std::path::PathBuf;
+
 use crate::code::Code;
 
 /// Why an evaluation could not be made. A fault of the agent is no such error: it is an
@@ -32,11 +34,20 @@ pub enum EvaluatorError {
     },
     /// The interpreter that the suite needs is not there.
     #[error(
-        "no usable Python: {reason}; install Python 3.8 or later, or set evaluator.python to its path"
+        "no usable Python: {reason}; install Python 3.8 or later in a directory of its own, or set \
+         evaluator.python to one that is"
     )]
     Python {
         /// What was tried.
         reason: String,
+    },
+    /// A file of ours lies where every sandbox looks.
+    #[error("{place} lies in {shown}, which every agent can read; move it elsewhere", place = place.display())]
+    Shown {
+        /// What lies there.
+        place: PathBuf,
+        /// The system's directory that it lies in.
+        shown: String,
     },
     /// A layer of the sandbox is missing here.
     #[error("the sandbox cannot be set up, {layer}: {reason}; {hint}")]
@@ -69,7 +80,7 @@ impl EvaluatorError {
     pub fn code(&self) -> Code {
         match self {
             Self::Suite { .. } | Self::Import { .. } => Code::InvalidInput,
-            Self::Python { .. } | Self::Models { .. } => Code::Config,
+            Self::Python { .. } | Self::Models { .. } | Self::Shown { .. } => Code::Config,
             Self::Sandbox { .. } => Code::Sandbox,
             Self::Machine { .. } => Code::Exhausted,
             Self::Closed => Code::Conflict,

@@ -30,8 +30,9 @@ use self::{
     outcome::Rules,
     plan::{Contract, Task},
     pool::{MAX_WORKERS, Pool, What},
+    private::Private,
     python::Interpreter,
-    worker::Recipe,
+    worker::{Recipe, Wear},
     workers::Workers,
 };
 
@@ -42,12 +43,14 @@ mod results;
 mod builtin;
 mod frame;
 mod cgroup;
+mod holding;
 mod plan;
+pub mod private;
 mod python;
 mod sweep;
 mod outcome;
 pub mod sandbox;
-mod worker;
+pub mod worker;
 mod workers;
 mod directory;
 mod models;
@@ -70,6 +73,10 @@ pub struct EvaluatorConfig {
     pub scratch: PathBuf,
     /// The Unix socket of the proxy to language models, if there is one.
     pub models: Option<PathBuf>,
+    /// What no agent may read; the scratch directory is so anyway.
+    pub private: Private,
+    /// When a warm sandbox is replaced.
+    pub wear: Wear,
 }
 
 /// How much of the sandbox must be there.
@@ -140,7 +147,8 @@ impl Evaluator {
     /// An evaluator for this machine. Clears away what an earlier one left in the scratch
     /// directory.
     #[must_use]
-    pub fn new(config: EvaluatorConfig) -> Self {
+    pub fn new(mut config: EvaluatorConfig) -> Self {
+        config.private = config.private.with(config.scratch.clone());
         for entry in std::fs::read_dir(&config.scratch).into_iter().flatten().flatten() {
             let left = entry.file_name();
             let left = left.to_str().and_then(|name| name.split_once('-')).map(|(kind, _)| kind);
@@ -164,6 +172,10 @@ impl Evaluator {
         profile: Profile,
         workers: usize,
     ) -> Result<Bench, EvaluatorError> {
+        if let Some((place, shown)) = self.config.private.within(&python::SYSTEM) {
+            let (place, shown) = (place.to_owned(), shown.to_owned());
+            return Err(EvaluatorError::Shown { place, shown });
+        }
         let mut rules = rules(suite, profile);
         let program = suite.method.program().map(str::to_owned);
         let (task, interpreter, what, build) = match &suite.method {
@@ -347,9 +359,8 @@ impl Evaluator {
 
     /// The interpreter; asked for once.
     async fn interpreter(&self) -> Result<&Interpreter, EvaluatorError> {
-        let scratch = self.config.scratch.as_path();
         self.interpreter
-            .get_or_try_init(|| async { python::find(&self.config.python, &[scratch]).await })
+            .get_or_try_init(|| python::find(&self.config.python, &self.config.private))
             .await
     }
 
@@ -381,6 +392,7 @@ impl Evaluator {
             suite_dir,
             models: None,
             limits: suite.limits.clone(),
+            wear: self.config.wear,
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
 use super::{
     error::EvaluatorError,
     plan::{Contract, Task},
+    private::Private,
 };
 
 /// How long the interpreter may take to tell about itself.
@@ -34,7 +35,7 @@ print(json.dumps({
 const VARIABLES: [&str; 6] =
     ["PATH", "HOME", "PYENV_ROOT", "PYENV_VERSION", "PYTHONPATH", "VIRTUAL_ENV"];
 /// Directories that every sandbox has.
-const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
+pub const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 /// Directories that a sandbox has for itself.
 const OWN: [&str; 5] = ["/tmp", "/proc", "/dev", "/suite", "/run/darwin"];
 
@@ -66,11 +67,11 @@ struct Answer {
     path: Vec<String>,
 }
 
-/// Asks `python` about itself. Directories that hold one of `private` are never bound.
+/// Asks `python` about itself. What would show something `private` is never bound.
 ///
 /// # Errors
 /// If there is none, it does not answer, or it lies where a sandbox cannot have it.
-pub async fn find(python: &Path, private: &[&Path]) -> Result<Interpreter, EvaluatorError> {
+pub async fn find(python: &Path, private: &Private) -> Result<Interpreter, EvaluatorError> {
     let failed = |reason: String| EvaluatorError::Python {
         reason: format!("{}: {reason}", python.display()),
     };
@@ -104,39 +105,56 @@ pub async fn find(python: &Path, private: &[&Path]) -> Result<Interpreter, Evalu
     interpreter(answer, private).map_err(failed)
 }
 
-fn interpreter(answer: Answer, private: &[&Path]) -> Result<Interpreter, String> {
+/// What the interpreter itself needs must fit in; what it was told to look for modules in
+/// beside, by PYTHONPATH or a `.pth` file, is left out where it does not.
+fn interpreter(answer: Answer, private: &Private) -> Result<Interpreter, String> {
     if answer.version < (3, 8) {
         return Err(format!("it is version {}.{}", answer.version.0, answer.version.1));
     }
-    let all = answer.roots.iter().cloned().chain(answer.path.iter().map(PathBuf::from));
     let mut wanted = BTreeSet::new();
-    for dir in all.filter(|dir| dir.is_absolute() && dir.components().count() > 1) {
-        if SYSTEM.iter().any(|system| dir.starts_with(system)) {
-            continue;
-        }
-        if let Some(own) = OWN.iter().find(|own| dir.starts_with(own)) {
-            return Err(format!(
-                "{} lies under {own}, which a sandbox has for itself",
-                dir.display()
-            ));
-        }
-        if let Some(private) = private.iter().find(|private| private.starts_with(&dir)) {
-            return Err(format!(
-                "it needs {}, which holds {}, and that no agent may read",
-                dir.display(),
-                private.display()
-            ));
+    for dir in answer.roots {
+        if let Some(reason) = unfit(&dir, private) {
+            return Err(format!("it needs {}, which {reason}", dir.display()));
         }
         wanted.insert(dir);
     }
+    let mut path = answer.path;
+    path.retain(|dir| {
+        let reason = unfit(Path::new(dir), private);
+        if let Some(reason) = &reason {
+            tracing::warn!(
+                "agents and evaluators go without {dir} of Python's path, which {reason}; put the \
+                 modules that they need in a directory of their own and name that in PYTHONPATH"
+            );
+        }
+        reason.is_none()
+    });
+    wanted.extend(path.iter().map(PathBuf::from));
     // One that lies in another comes with it; sorted, the outer one stands first.
     let mut binds: Vec<PathBuf> = Vec::new();
-    for dir in wanted {
+    for dir in wanted.into_iter().filter(|dir| dir.is_absolute() && !is_system(dir)) {
         if !binds.iter().any(|outer| dir.starts_with(outer)) {
             binds.push(dir);
         }
     }
-    Ok(Interpreter { executable: answer.executable, path: answer.path, binds })
+    Ok(Interpreter { executable: answer.executable, path, binds })
+}
+
+/// Why a sandbox cannot have the directory, if it cannot: the end of a sentence about it.
+fn unfit(dir: &Path, private: &Private) -> Option<String> {
+    if is_system(dir) {
+        return None;
+    }
+    if dir.file_name().is_none() {
+        return Some("is the whole machine".to_owned());
+    }
+    let own = OWN.iter().find(|own| dir.starts_with(own));
+    let own = own.map(|own| format!("lies under {own}, which a sandbox has for itself"));
+    own.or_else(|| Some(format!("{}, and that no agent may read", private.shown_by(dir)?)))
+}
+
+fn is_system(dir: &Path) -> bool {
+    SYSTEM.iter().any(|system| dir.starts_with(system))
 }
 
 #[cfg(test)]
@@ -155,17 +173,31 @@ mod tests {
     #[test]
     fn only_what_the_system_lacks_is_bound_and_nothing_twice() {
         let list = answer(&["/usr", "/opt/py", "/opt/py/bin"], &["/opt/py/lib", "/home/u/lib"]);
-        let found = interpreter(list, &[Path::new("/home/u/data")]).unwrap();
+        let private = Private::new(["/home/u/data".into()], ["/home/u".into()]);
+        let found = interpreter(list, &private).unwrap();
         assert_eq!(found.binds, [Path::new("/home/u/lib"), Path::new("/opt/py")]);
     }
 
     #[test]
-    fn what_would_show_private_files_or_be_hidden_is_refused() {
-        let private = [Path::new("/home/u/data")];
-        assert!(interpreter(answer(&["/home/u"], &[]), &private).is_err());
-        assert!(interpreter(answer(&["/home"], &[]), &private).is_err());
-        assert!(interpreter(answer(&["/tmp/venv"], &[]), &private).is_err());
+    fn an_interpreter_that_would_show_private_files_or_be_hidden_is_refused() {
+        let private = Private::new(["/srv/data".into()], ["/home/u".into()]);
+        let roots =
+            ["/home/u", "/home", "/srv", "/srv/data/venv", "/home/u/.ssh", "/tmp/venv", "/"];
+        for root in roots {
+            assert!(interpreter(answer(&[root], &[]), &private).is_err(), "{root}");
+        }
+        assert!(interpreter(answer(&["/home/u/venv"], &[]), &private).is_ok());
         let old = Answer { version: (3, 7), ..answer(&[], &[]) };
-        assert!(interpreter(old, &[]).is_err());
+        assert!(interpreter(old, &private).is_err());
+    }
+
+    #[test]
+    fn what_the_path_names_beside_is_left_out_where_it_would() {
+        let private = Private::new(["/srv/data".into()], ["/home/u".into()]);
+        let wrong = ["/", "/srv", "/srv/data/keys", "/home/u", "/home/u/.ssh", "/tmp", "/proc"];
+        let list = answer(&["/opt/py"], &[&wrong[..], &["/home/u/lib"]].concat());
+        let found = interpreter(list, &private).unwrap();
+        assert_eq!(found.binds, [Path::new("/home/u/lib"), Path::new("/opt/py")]);
+        assert_eq!(found.path, ["/home/u/lib"]);
     }
 }

@@ -21,6 +21,7 @@ use super::{
     cgroup::{Group, Hits, Homes},
     error::EvaluatorError,
     frame,
+    holding::{self, Holding},
     plan::{Plan, Reply, Start, Task},
     sandbox::ARGUMENT,
 };
@@ -37,6 +38,26 @@ const LONG_GRACE: Duration = Duration::from_secs(2);
 const CLEARING: Duration = Duration::from_secs(5);
 /// What is kept of what a harness says while it starts, in bytes.
 const KEPT_WORDS: usize = 4096;
+
+/// When a warm sandbox is replaced. What a candidate leaves in one is found and taken away; this
+/// is for what the evaluator's own code gathers, and for what nobody thought of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wear {
+    /// After so many evaluations, whatever it holds.
+    pub uses: u32,
+    /// After how many each it is looked at: whether it has more processes than at first, or
+    pub looks: u32,
+    /// so much more memory, in bytes, or
+    pub memory: u64,
+    /// so many more files open.
+    pub files: u64,
+}
+
+impl Default for Wear {
+    fn default() -> Self {
+        Self { uses: 5000, looks: 100, memory: 64 << 20, files: 256 }
+    }
+}
 
 /// What all sandboxes of a bench have in common.
 #[derive(Debug)]
@@ -59,6 +80,8 @@ pub struct Recipe {
     pub models: Option<PathBuf>,
     /// What one evaluation may use.
     pub limits: Limits,
+    /// When one is replaced.
+    pub wear: Wear,
 }
 
 /// A running sandbox.
@@ -78,6 +101,8 @@ pub struct Worker {
     pub contained: bool,
     /// Evaluations so far.
     pub uses: u32,
+    /// What it held when it was ready.
+    at_first: Holding,
 }
 
 /// Control groups that go with their owner, if nothing is in them by then; else the keeper
@@ -152,6 +177,7 @@ impl Recipe {
             staged: false,
             contained: false,
             uses: 0,
+            at_first: Holding::default(),
         };
         let start = timeout(STARTING, worker.hear(&message)).await;
         let refused = match start {
@@ -161,6 +187,7 @@ impl Recipe {
                 worker.patience = time.saturating_add(grace);
                 worker.staged = staged;
                 worker.contained = contained;
+                worker.at_first = worker.holding();
                 return Ok(worker);
             }
             Ok(Ok(Start::Import(reason))) => self.import(short(&reason)),
@@ -232,6 +259,27 @@ impl Worker {
         };
         self.seen = now;
         new
+    }
+
+    /// What it holds now, between two evaluations.
+    fn holding(&self) -> Holding {
+        let keeper = self.keeper.id().and_then(|pid| i32::try_from(pid).ok());
+        keeper.map(holding::together).unwrap_or_default()
+    }
+
+    /// Whether it is to be replaced: it was used often, or keeps what evaluations leave.
+    #[must_use]
+    pub fn is_worn(&self, wear: Wear) -> bool {
+        if self.uses >= wear.uses {
+            return true;
+        }
+        if !self.uses.is_multiple_of(wear.looks.max(1)) {
+            return false;
+        }
+        let (now, first) = (self.holding(), self.at_first);
+        now.processes > first.processes
+            || now.memory > first.memory.saturating_add(wear.memory)
+            || now.files > first.files.saturating_add(wear.files)
     }
 
     /// Kills all that is in it and waits until nothing is left. What it said while it

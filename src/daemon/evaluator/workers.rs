@@ -12,9 +12,6 @@ use super::{
     worker::{Recipe, Silence, Worker},
 };
 
-/// After so many requests a worker is replaced, whatever it may have gathered.
-const MAX_USES: u32 = 5000;
-
 /// The workers.
 #[derive(Debug)]
 pub struct Workers {
@@ -87,7 +84,7 @@ impl Workers {
             match end {
                 Ok((reply, body)) => {
                     let result = last(reply, &body, worker.hits());
-                    if worker.uses < MAX_USES && result.is_ok() {
+                    if result.is_ok() && !worker.is_worn(self.recipe.wear) {
                         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
                     } else {
                         worker.end().await;

@@ -34,6 +34,18 @@ pub enum ManagerError {
     /// There is no such run.
     #[error("there is no run {0} here; `darwin runs list` shows all")]
     NoRun(RunId),
+    /// The run was started in a sandbox of a kind that is not known here, so that its results
+    /// could be compared with none.
+    #[error(
+        "run {run} was started in a sandbox of kind “{stored}”, which this version does not know; \
+         resume it with the version that started it, or start a new run"
+    )]
+    Profile {
+        /// The run.
+        run: RunId,
+        /// The kind.
+        stored: String,
+    },
     /// The daemon drives as many runs as it may.
     #[error("{0} runs are at work, the most that `manager.max_runs` allows; stop one or wait")]
     TooMany(usize),
@@ -69,7 +81,7 @@ impl ManagerError {
             Self::Engine(error) => error.code(),
             Self::Evaluator(error) => error.code(),
             Self::Registry(error) => error.code(),
-            Self::State { .. } => Code::Conflict,
+            Self::State { .. } | Self::Profile { .. } => Code::Conflict,
             Self::NoRun(_) => Code::NotFound,
             Self::TooMany(_) => Code::Exhausted,
             Self::ShuttingDown => Code::Unavailable,

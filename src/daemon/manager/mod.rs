@@ -335,7 +335,7 @@ impl Manager {
         let mut spec = spec::parse(&stored.spec_toml)?;
         plan::widen(&mut spec.stop, row.stop);
         let plan = Plan::new(spec, &stored.agent_files, &stored.suite_files, row.seed)?;
-        let profile = Profile::named(&row.sandbox).unwrap_or(Profile::Full);
+        let profile = profile(row)?;
         let bench = self.bench(&plan, &stored.suite_files, profile, row.workers).await?;
         Ok((plan, bench))
     }
@@ -433,7 +433,7 @@ impl Manager {
             objectives: Arc::clone(&plan.objectives),
             suite: plan.suite,
             often: Often::of(&plan.spec.suite),
-            isolation: Profile::named(&row.sandbox).unwrap_or(Profile::Full).isolation(),
+            isolation: profile(&row)?.isolation(),
             workers: (row.workers as usize).max(1),
             time_limit: plan.spec.stop.time.map(Duration::from_secs_f64),
             checkpoint_every: Duration::from_secs(self.config.checkpoint_seconds),
@@ -481,6 +481,12 @@ impl Manager {
     ) -> Result<(), ManagerError> {
         Ok(self.registry.set_run(row.id, state, reason, elapsed_ms, None).await?)
     }
+}
+
+/// How the agents of a run are contained, for as long as it lasts.
+fn profile(row: &RunRow) -> Result<Profile, ManagerError> {
+    let unknown = || ManagerError::Profile { run: row.id, stored: row.sandbox.clone() };
+    Profile::named(&row.sandbox).ok_or_else(unknown)
 }
 
 fn change(row: &RunRow, event: RunEvent) -> Result<RunState, ManagerError> {

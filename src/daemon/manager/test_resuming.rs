@@ -7,8 +7,11 @@ use crate::{
     config::section,
     daemon::{
         clock::Clock,
-        evaluator::{Evaluator, EvaluatorConfig, Profile},
-        registry::{Registry, Settings, model::Cursor},
+        evaluator::{Evaluator, EvaluatorConfig, Profile, private::Private, worker::Wear},
+        registry::{
+            Registry, Settings,
+            model::{Cursor, NewRun},
+        },
         store::{Places, Stores, warm::rows::StopOverride},
     },
     domain::{
@@ -36,6 +39,8 @@ async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
         helper: "darwind".into(),
         scratch: dir.join("scratch"),
         models: None,
+        private: Private::default(),
+        wear: Wear::default(),
     });
     let config = section::Manager { max_runs: 4, in_flight: 64, checkpoint_seconds: 60 };
     (registry.clone(), Manager::new(registry, evaluator, config, 1))
@@ -98,4 +103,41 @@ async fn a_run_whose_checkpoint_is_of_an_older_version_goes_on_from_its_results(
         }
         registry.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_an_unknown_sandbox_is_not_taken_for_a_full_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (registry, manager) = open(dir.path()).await;
+    let runs = [(1, "full"), (2, "reduced"), (3, "fuller"), (4, "")];
+    for (number, sandbox) in runs {
+        let Start { id, session, spec_toml, .. } = start(number, "generational", 20);
+        let new = NewRun {
+            id,
+            session,
+            name: "r".to_owned(),
+            spec_toml,
+            agent_files: BTreeMap::new(),
+            suite_files: BTreeMap::new(),
+            workers: 1,
+            sandbox: sandbox.to_owned(),
+            seed: 4,
+            objective: "score".to_owned(),
+            divisor: 1.0,
+        };
+        registry.create_run(new).await.unwrap();
+    }
+    assert_eq!(manager.recover().await.unwrap(), 4);
+    for (number, sandbox) in runs {
+        let id = RunId::new(1, [number; 10]);
+        if ["full", "reduced"].contains(&sandbox) {
+            finished(&manager, id).await;
+            continue;
+        }
+        let row = manager.show(id).await.unwrap().row;
+        assert_eq!((row.state, row.agents), (RunState::Failed, 0), "{sandbox}");
+        let named = row.reason.contains(&format!("“{sandbox}”"));
+        assert!(named && row.reason.contains("start a new run"), "{}", row.reason);
+    }
+    registry.close().await;
 }

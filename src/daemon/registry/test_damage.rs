@@ -8,6 +8,8 @@ use std::{
 
 use rusqlite::Connection;
 
+#[path = "../../../tests/support/required.rs"]
+mod required;
 #[path = "../../../tests/support/disk.rs"]
 mod disk;
 

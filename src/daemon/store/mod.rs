@@ -30,6 +30,23 @@ pub struct Places<'a> {
     pub segment: u64,
 }
 
+impl Places<'_> {
+    /// The files and folders of the tiers; paths that are not named are in `dir`.
+    #[must_use]
+    pub fn paths(&self, dir: &Path) -> Vec<PathBuf> {
+        let on_disk = [("file:", self.cold, "cold"), ("sqlite:", self.warm, "warm.db")];
+        let named = on_disk
+            .iter()
+            .filter_map(|(kind, url, usual)| Some(path(dir, url.strip_prefix(kind)?, usual)));
+        named.collect()
+    }
+}
+
+/// Where a tier lies whose URL ends in `rest`.
+fn path(dir: &Path, rest: &str, usual: &str) -> PathBuf {
+    dir.join(if rest.is_empty() { usual } else { rest.trim_start_matches("//") })
+}
+
 /// The three tiers of one data directory, which no other process uses meanwhile.
 #[derive(Clone)]
 pub struct Stores {
@@ -66,18 +83,15 @@ impl Stores {
             .map_err(|error| StoreError::io("making", dir, error))?;
         sync_parent(dir)?;
         let lock = lock(dir)?;
-        let path = |rest: &str, usual: &str| -> PathBuf {
-            dir.join(if rest.is_empty() { usual } else { rest.trim_start_matches("//") })
-        };
         let cold = match places.cold.split_once(':') {
             Some(("file", rest)) => {
-                Cold::new(Arc::new(FileCold::new(&path(rest, "cold"), places.segment)?))
+                Cold::new(Arc::new(FileCold::new(&path(dir, rest, "cold"), places.segment)?))
             }
             Some(("memory", "")) => Cold::new(Arc::new(MemoryCold::default())),
             _ => return Err(unknown("cold", places.cold, "file: and memory:")),
         };
         let warm: Arc<dyn WarmBackend> = match places.warm.split_once(':') {
-            Some(("sqlite", rest)) => Arc::new(SqliteWarm::file(&path(rest, "warm.db"))?),
+            Some(("sqlite", rest)) => Arc::new(SqliteWarm::file(&path(dir, rest, "warm.db"))?),
             Some(("memory", "")) => Arc::new(MemoryWarm::default()),
             _ => return Err(unknown("warm", places.warm, "sqlite: and memory:")),
         };

@@ -9,7 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::machines, *};
+use darwin::config;
+
+use super::{
+    super::{cases, machines, shinka},
+    *,
+};
 
 /// From a candidate's deadline to the end of its last process.
 const MOST: Duration = Duration::from_millis(250);
@@ -45,12 +50,21 @@ fn stubborn(name: &str) -> (String, String) {
     (format!("MARK = '{mark}'\n{STUBBORN}"), mark)
 }
 
-/// Evaluates such a tree, some times: a machine at work with other things may be late, and so
-/// the best counts.
+/// How often each kind is measured: the median counts, for a machine at work with other things
+/// may be late now and then.
+const TIMES: usize = 5;
+/// How often a tree may not have grown whole before its deadline.
+const MOST_TRIES: usize = 4 * TIMES;
+
+/// One tree after the other: each is at work as much as it can.
+static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Evaluates such a tree until it was whole some times.
 async fn ends_in_time(bench: &Bench, name: &str) {
     let (code, mark) = stubborn(name);
-    let mut best = Duration::MAX;
-    for _ in 0..4 {
+    let mut all = Vec::new();
+    for turn in 0..MOST_TRIES {
+        let _one = ONE.lock().await;
         let (most, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let watcher = thread::spawn({
             let (mark, most, over) = (mark.clone(), most.clone(), over.clone());
@@ -62,33 +76,70 @@ async fn ends_in_time(bench: &Bench, name: &str) {
                 }
             }
         });
+        // What is built of an agent is known by its content.
+        let agent = program(&format!("# {turn}\n{code}"));
         let start = Instant::now();
-        let evaluation = bench.evaluate(&program(&code), 0).await.unwrap();
+        let evaluation = bench.evaluate(&agent, 0).await.unwrap();
         let late = start.elapsed().saturating_sub(TIME);
         assert_eq!(running(&mark), [0; 0], "{name}");
         over.store(true, Ordering::Relaxed);
         watcher.join().unwrap();
-        assert_failed(evaluation, FailureKind::TimedOut, "1.2 s");
+        let said = match &evaluation.scores {
+            Ok(_) => cases::log(&evaluation)[0]["why"].to_string(),
+            Err(failure) => format!("{:?}: {}", failure.kind, failure.reason),
+        };
+        assert!(said.contains("within 1.2 s"), "{name}: {said}");
         if most.load(Ordering::Relaxed) >= TREE {
-            best = best.min(late);
+            all.push(late);
+        }
+        if all.len() == TIMES {
+            all.sort();
+            assert!(all[TIMES / 2] <= MOST, "{name}: {all:?} after the deadline");
+            return;
         }
     }
-    assert!(best <= MOST, "{name}: {best:?} after the deadline");
+    panic!("{name}: the tree was whole {} times of {MOST_TRIES}", all.len());
 }
 
 fn short() -> Limits {
     Limits { time: TIME.as_secs_f64(), ..limits() }
 }
 
+/// Tries it with a suite.
+async fn suite_ends_in_time(name: &str, suite: &Suite, files: &[(&str, &str)]) {
+    let world = World::new();
+    let bench = world.open(suite, files).await.unwrap();
+    ends_in_time(&bench, name).await;
+    bench.close().await;
+}
+
 #[tokio::test]
 async fn a_stubborn_tree_is_dead_in_time() {
+    suite_ends_in_time("function", &python(short()), &[("evaluator.py", RUN)]).await;
+    let script = shinka::script();
+    suite_ends_in_time("script", &shinka::shinka(short(), &[]), &[("evaluate.py", &script)]).await;
     let world = World::new();
-    let bench = world.open(&python(short()), &[("evaluator.py", RUN)]).await.unwrap();
-    ends_in_time(&bench, "function").await;
-    bench.close().await;
-    let bench = world.shell("exec python3 agent.py", short()).await;
-    ends_in_time(&bench, "program").await;
-    bench.close().await;
+    for (name, script) in
+        [("scorer", "exec python3 agent.py"), ("run", "exec darwin-run python3 agent.py")]
+    {
+        let bench = world.shell(script, short()).await;
+        ends_in_time(&bench, name).await;
+        bench.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stubborn_tree_that_answers_or_builds_is_dead_in_time() {
+    let answers = "kind = \"cases\"\nargv = [\"python3\", \"agent.py\"]\ncases = \"c\"\n";
+    let files = [("c", "{\"input\": \"\", \"expected\": \"\"}")];
+    for protocol in ["stdio", "json-rpc"] {
+        let text = format!("{answers}protocol = \"{protocol}\"\n");
+        let suite = Suite { limits: short(), ..config::suite::parse(&text).unwrap() };
+        suite_ends_in_time(protocol, &suite, &files).await;
+    }
+    let build = "[build]\nargv = [\"python3\", \"agent.py\"]\n[build.limits]\ntime = 1.2\n";
+    let suite = config::suite::parse(&format!("{answers}{build}")).unwrap();
+    suite_ends_in_time("build", &suite, &files).await;
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@
 //! An attack is Python that sets `worked`. It is tried as a candidate of a `python` suite, as
 //! the program of a `command` suite, and as one that answers a case.
 
+mod builds;
 mod clocks;
 mod deadline;
 mod kernel;
 mod network;
+mod paths;
 mod processes;
 mod reading;
 mod resources;
@@ -29,7 +31,7 @@ use std::{
 
 use serde_json::json;
 
-use super::*;
+use super::{required::not_run, *};
 
 /// What attacks are written with.
 const TOOLS: &str = r"
@@ -145,7 +147,8 @@ impl Bait {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let secret = format!("secret-{}-{count}", std::process::id());
-        let home = TempDir::new().unwrap();
+        // Not below `/tmp`, which every sandbox has for itself, whatever else it has.
+        let home = TempDir::new_in("/var/tmp").unwrap();
         let path = |name: &str| home.path().join(name);
         for file in ["ssh/id_ed25519", "keys/master.key", "warm.db", "note"] {
             fs::create_dir_all(path(file).parent().unwrap()).unwrap();
@@ -265,13 +268,13 @@ async fn contained(who: Who, code: &str) {
 }
 
 /// Makes sure that the attack does nothing in a sandbox, and works without one or fails there for
-/// just this reason: that the machine's kernel was made without what it needs.
-async fn contained_unless(lacks: &str, code: &str) {
+/// just this reason, that the machine's kernel was made without what it `needs`; then it says so.
+async fn contained_unless(needs: &str, lacks: &str, code: &str) {
     let bait = Bait::new();
     let (worked, said) = bait.works_outside(code);
     assert!(worked || said.contains(lacks), "the control: {said}");
     if !worked {
-        eprintln!("no control on this machine: {said}");
+        not_run(needs, &format!("the control of an attack fails: {}", said.trim()));
     }
     fails_inside(&bait, code).await;
 }

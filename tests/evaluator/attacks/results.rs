@@ -30,11 +30,11 @@ worked = True";
 }
 
 /// Puts links in the place of results and results in the place of links, without end.
-const SWAP: &str = "
+pub const SWAP: &str = "
 import os
 def swap_files():
     while True:
-        for name in ('metrics.json', 'correct.json'):
+        for name in FINE:
             os.symlink(TARGET + '/' + name, 'new')
             os.rename('new', name)
             with open('new', 'w') as file: file.write(FINE[name])
@@ -49,23 +49,25 @@ def swap_directories():
         os.rename('real', here)
 ";
 
-#[tokio::test]
-async fn whoever_swaps_results_for_links_while_they_are_read_wins_no_race() {
-    let (forged, fine) = ("{\"combined_score\": 99}", "{\"combined_score\": 2.5}");
-    let right = "{\"correct\": true}";
-    let fines = format!("FINE = {{'metrics.json': {fine:?}, 'correct.json': {right:?}}}");
-    // The control: who looks whether it is a link and then opens it loses, and soon.
+/// The control of such a race: who looks whether it is a link and then opens it loses, and soon.
+/// The files are those that `FINE` has, with what each holds and what the link leads to; `mark`
+/// is in the latter of the first.
+pub fn loses_to_a_swap(files: &[(&str, &str, &str)], mark: &str) {
     let dir = TempDir::new().unwrap();
     let (target, results) = (dir.path().join("target"), dir.path().join("results"));
-    for (at, metrics) in [(&target, forged), (&results, fine)] {
+    for at in [&target, &results] {
         fs::create_dir(at).unwrap();
-        fs::write(at.join("metrics.json"), metrics).unwrap();
-        fs::write(at.join("correct.json"), right).unwrap();
+    }
+    let mut fines = serde_json::Map::new();
+    for (name, fine, forged) in files {
+        fs::write(results.join(name), fine).unwrap();
+        fs::write(target.join(name), forged).unwrap();
+        fines.insert((*name).to_owned(), (*fine).into());
     }
     let naive = format!(
-        "TARGET = {:?}\n{fines}\n{SWAP}
+        "TARGET = {:?}\nFINE = {}\n{SWAP}
 import signal, sys, time
-where = os.path.join(os.getcwd(), 'metrics.json')
+where = os.path.join(os.getcwd(), {:?})
 for swap in (swap_files, swap_directories):
     pid = os.fork()
     if pid == 0:
@@ -75,7 +77,7 @@ for swap in (swap_files, swap_directories):
     while time.monotonic() < end and not lost:
         try:
             if not os.path.islink(where) and not os.path.islink(os.path.dirname(where)):
-                with open(where) as file: lost = '99' in file.read()
+                with open(where) as file: lost = {mark:?} in file.read()
         except OSError: pass
     os.kill(pid, signal.SIGKILL)
     os.wait()
@@ -84,10 +86,20 @@ for swap in (swap_files, swap_directories):
         if os.path.islink(os.path.dirname(where)): os.unlink(os.path.dirname(where))
         os.rename('../real', os.path.dirname(where))
     print(lost)",
-        target.display().to_string()
+        target.display().to_string(),
+        json!(fines),
+        files[0].0,
     );
     let output = plain(&results, &["python3", "-c", &naive]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "True\nTrue\n", "{output:?}");
+}
+
+#[tokio::test]
+async fn whoever_swaps_results_for_links_while_they_are_read_wins_no_race() {
+    let (forged, fine) = ("{\"combined_score\": 99}", "{\"combined_score\": 2.5}");
+    let right = "{\"correct\": true}";
+    let fines = format!("FINE = {{'metrics.json': {fine:?}, 'correct.json': {right:?}}}");
+    loses_to_a_swap(&[("metrics.json", fine, forged), ("correct.json", right, right)], "99");
 
     let world = World::new();
     let script = shinka::script();
