@@ -14,6 +14,7 @@ mod evolving;
 mod evaluating;
 mod inspecting;
 mod terminal;
+mod escapes;
 mod mistakes;
 mod denied;
 mod full;
