@@ -53,7 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;evolve' {
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of all random choices; the same seed gives the same run')
-            [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Evaluations at once [default: as many as processors]')
+            [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Evaluations at once [default: as many as processors, or fewer if the problem says so]')
             [CompletionResult]::new('--max-evaluations', '--max-evaluations', [CompletionResultType]::ParameterName, 'Stop after this many evaluations')
             [CompletionResult]::new('--max-generations', '--max-generations', [CompletionResultType]::ParameterName, 'Stop after this many generations')
             [CompletionResult]::new('--max-time', '--max-time', [CompletionResultType]::ParameterName, 'Stop after this much time at work, like 90s, 5m or 1h30m')

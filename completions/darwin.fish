@@ -50,7 +50,7 @@ complete -c darwin -n "__fish_darwin_needs_command" -f -a "completions" -d 'Prin
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "man" -d 'Show the manual page of darwin, of one of its commands, or of darwind'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l seed -d 'Seed of all random choices; the same seed gives the same run' -r
-complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l workers -d 'Evaluations at once [default: as many as processors]' -r
+complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l workers -d 'Evaluations at once [default: as many as processors, or fewer if the problem says so]' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l max-evaluations -d 'Stop after this many evaluations' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l max-generations -d 'Stop after this many generations' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l max-time -d 'Stop after this much time at work, like 90s, 5m or 1h30m' -r
