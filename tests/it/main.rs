@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds something else should stop")]
 
+#[path = "../support/guard.rs"]
+mod guard;
 mod home;
 #[path = "../support/disk.rs"]
 mod disk;
