@@ -237,6 +237,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;agents;artifacts' {
             [CompletionResult]::new('--evaluation', '--evaluation', [CompletionResultType]::ParameterName, 'Only those of this evaluation')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
