@@ -7,6 +7,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+#[path = "support/guard.rs"]
+mod guard;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -18,6 +21,8 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use guard::Guard;
 
 /// Evaluations of each run.
 const EVALUATIONS: &str = "200";
@@ -79,13 +84,15 @@ print('\\n' + json.dumps(metrics))
 
 /// `darwin` in a home of its own, and the daemon that it starts there.
 struct Darwin {
+    _guard: Guard,
     home: TempDir,
     python: PathBuf,
 }
 
 impl Darwin {
     fn new(python: PathBuf) -> Self {
-        Self { home: tempfile::tempdir().unwrap(), python }
+        let home = tempfile::tempdir().unwrap();
+        Self { _guard: Guard::of(home.path()), home, python }
     }
 
     fn command(&self, verb: &str) -> Command {

@@ -63,6 +63,7 @@ fn it_ends_by_itself_when_its_home_is_removed() {
     let status = until("the daemon ends", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0), "{}", home.log());
     assert!(home.log().contains("the home was removed"), "{}", home.log());
+    assert!(!below.exists(), "something was made anew in it");
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn a_daemon_at_work_that_darwin_started_ends_with_its_home() {
     let pid = shell.daemon().unwrap().pid;
     remove(&shell.path("home"));
     until("the daemon ends", || (!process_lives(pid)).then_some(()));
+    assert!(!shell.path("home").exists(), "something was made anew in it");
 }
 
 /// Names the file in which the test that is killed tells what it left.
