@@ -53,7 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;evolve' {
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of all random choices; the same seed gives the same run')
-            [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Evaluations at once [default: as many as processors]')
+            [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Evaluations at once [default: as many as processors, or fewer if the problem says so]')
             [CompletionResult]::new('--max-evaluations', '--max-evaluations', [CompletionResultType]::ParameterName, 'Stop after this many evaluations')
             [CompletionResult]::new('--max-generations', '--max-generations', [CompletionResultType]::ParameterName, 'Stop after this many generations')
             [CompletionResult]::new('--max-time', '--max-time', [CompletionResultType]::ParameterName, 'Stop after this much time at work, like 90s, 5m or 1h30m')
@@ -208,6 +208,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show an agent: its score, parents, operators, files and parameters')
             [CompletionResult]::new('files', 'files', [CompletionResultType]::ParameterValue, 'List an agent''s files, or print one')
+            [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'List what an agent''s evaluations left beside metrics, or print one, byte for byte')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s files into a directory, and its parameters as params.json')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -234,6 +235,18 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'darwin;agents;artifacts' {
+            [CompletionResult]::new('--evaluation', '--evaluation', [CompletionResultType]::ParameterName, 'Only those of this evaluation')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'darwin;agents;export' {
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
@@ -249,6 +262,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;agents;help' {
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show an agent: its score, parents, operators, files and parameters')
             [CompletionResult]::new('files', 'files', [CompletionResultType]::ParameterValue, 'List an agent''s files, or print one')
+            [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'List what an agent''s evaluations left beside metrics, or print one, byte for byte')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s files into a directory, and its parameters as params.json')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -257,6 +271,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;agents;help;files' {
+            break
+        }
+        'darwin;agents;help;artifacts' {
             break
         }
         'darwin;agents;help;export' {
@@ -867,6 +884,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;help;agents' {
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show an agent: its score, parents, operators, files and parameters')
             [CompletionResult]::new('files', 'files', [CompletionResultType]::ParameterValue, 'List an agent''s files, or print one')
+            [CompletionResult]::new('artifacts', 'artifacts', [CompletionResultType]::ParameterValue, 'List what an agent''s evaluations left beside metrics, or print one, byte for byte')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write an agent''s files into a directory, and its parameters as params.json')
             break
         }
@@ -874,6 +892,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;agents;files' {
+            break
+        }
+        'darwin;help;agents;artifacts' {
             break
         }
         'darwin;help;agents;export' {

@@ -70,6 +70,9 @@ _darwin() {
             darwin,up)
                 cmd="darwin__subcmd__up"
                 ;;
+            darwin__subcmd__agents,artifacts)
+                cmd="darwin__subcmd__agents__subcmd__artifacts"
+                ;;
             darwin__subcmd__agents,export)
                 cmd="darwin__subcmd__agents__subcmd__export"
                 ;;
@@ -81,6 +84,9 @@ _darwin() {
                 ;;
             darwin__subcmd__agents,show)
                 cmd="darwin__subcmd__agents__subcmd__show"
+                ;;
+            darwin__subcmd__agents__subcmd__help,artifacts)
+                cmd="darwin__subcmd__agents__subcmd__help__subcmd__artifacts"
                 ;;
             darwin__subcmd__agents__subcmd__help,export)
                 cmd="darwin__subcmd__agents__subcmd__help__subcmd__export"
@@ -165,6 +171,9 @@ _darwin() {
                 ;;
             darwin__subcmd__help,up)
                 cmd="darwin__subcmd__help__subcmd__up"
+                ;;
+            darwin__subcmd__help__subcmd__agents,artifacts)
+                cmd="darwin__subcmd__help__subcmd__agents__subcmd__artifacts"
                 ;;
             darwin__subcmd__help__subcmd__agents,export)
                 cmd="darwin__subcmd__help__subcmd__agents__subcmd__export"
@@ -462,12 +471,44 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__agents)
-            opts="-q -h --json --quiet --no-start --address --identity --help show files export help"
+            opts="-q -h --json --quiet --no-start --address --identity --help show files artifacts export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__agents__subcmd__artifacts)
+            opts="-q -h --evaluation --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --evaluation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --address)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -546,8 +587,22 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__agents__subcmd__help)
-            opts="show files export help"
+            opts="show files artifacts export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__agents__subcmd__help__subcmd__artifacts)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1055,8 +1110,22 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__agents)
-            opts="show files export"
+            opts="show files artifacts export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__agents__subcmd__artifacts)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

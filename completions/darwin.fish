@@ -50,7 +50,7 @@ complete -c darwin -n "__fish_darwin_needs_command" -f -a "completions" -d 'Prin
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "man" -d 'Show the manual page of darwin, of one of its commands, or of darwind'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l seed -d 'Seed of all random choices; the same seed gives the same run' -r
-complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l workers -d 'Evaluations at once [default: as many as processors]' -r
+complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l workers -d 'Evaluations at once [default: as many as processors, or fewer if the problem says so]' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l max-evaluations -d 'Stop after this many evaluations' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l max-generations -d 'Stop after this many generations' -r
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l max-time -d 'Stop after this much time at work, like 90s, 5m or 1h30m' -r
@@ -136,16 +136,17 @@ complete -c darwin -n "__fish_darwin_using_subcommand eval" -l json -d 'Print da
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -l no-start -d 'Do not start a daemon if none runs'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "show" -d 'Show an agent: its score, parents, operators, files and parameters'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "files" -d 'List an agent\'s files, or print one'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "export" -d 'Write an agent\'s files into a directory, and its parameters as params.json'
-complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -f -a "show" -d 'Show an agent: its score, parents, operators, files and parameters'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -f -a "files" -d 'List an agent\'s files, or print one'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -f -a "artifacts" -d 'List what an agent\'s evaluations left beside metrics, or print one, byte for byte'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -f -a "export" -d 'Write an agent\'s files into a directory, and its parameters as params.json'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and not __fish_seen_subcommand_from show files artifacts export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from show" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
@@ -158,6 +159,13 @@ complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_su
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from files" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -l evaluation -d 'Only those of this evaluation' -r
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from artifacts" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -l force -d 'Write into a directory that isn\'t empty, over what is there'
@@ -167,6 +175,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_su
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show an agent: its score, parents, operators, files and parameters'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "files" -d 'List an agent\'s files, or print one'
+complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "artifacts" -d 'List what an agent\'s evaluations left beside metrics, or print one, byte for byte'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write an agent\'s files into a directory, and its parameters as params.json'
 complete -c darwin -n "__fish_darwin_using_subcommand agents; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand lineage; and not __fish_seen_subcommand_from tree ancestors descendants diff verify export help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
@@ -491,6 +500,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from agents" -f -a "show" -d 'Show an agent: its score, parents, operators, files and parameters'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from agents" -f -a "files" -d 'List an agent\'s files, or print one'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from agents" -f -a "artifacts" -d 'List what an agent\'s evaluations left beside metrics, or print one, byte for byte'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from agents" -f -a "export" -d 'Write an agent\'s files into a directory, and its parameters as params.json'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from lineage" -f -a "tree" -d 'Draw a run\'s agents as a tree: those that were the best in their time, or all'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from lineage" -f -a "ancestors" -d 'List an agent\'s ancestors, the nearest first'

@@ -24,8 +24,30 @@ fn fault(name: &str) -> Option<String> {
         return Some(format!("there is no {path}"));
     }
     let test = test?;
-    let found = read(path).contains(&format!("fn {test}("));
-    (!found).then(|| format!("{path} has no test {test}"))
+    (!is_test(&read(path), test)).then(|| format!("{path} has no test {test}"))
+}
+
+/// Whether a function of that name in `source` is run as a test: an attribute above it says so.
+fn is_test(source: &str, name: &str) -> bool {
+    let lines: Vec<_> = source.lines().map(str::trim).collect();
+    let head = format!("fn {name}(");
+    let begins = |line: &str| line.strip_prefix("async ").unwrap_or(line).starts_with(&head);
+    let attribute = |line: &&&str| **line == "#[test]" || line.starts_with("#[tokio::test");
+    (0..lines.len()).filter(|at| begins(lines[*at])).any(|at| {
+        let above = lines[..at].iter().rev();
+        let above = above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        above.filter(attribute).count() > 0
+    })
+}
+
+#[test]
+fn a_function_is_a_test_by_its_attribute_alone() {
+    let source = "#[test]\nfn a() {}\n#[tokio::test(start_paused = true)]\n#[ignore]\n// why\nasync fn b() {}\n\
+                  fn c() {}\nproptest! {\n    #[test]\n    fn d(x in 0..3) {}\n}\nfn helper() {}\n";
+    for (name, expected) in [("a", true), ("b", true), ("c", false), ("d", true), ("helper", false)]
+    {
+        assert_eq!(is_test(source, name), expected, "{name}");
+    }
 }
 
 #[test]

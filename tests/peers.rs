@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as expected")]
 
+#[path = "support/guard.rs"]
+mod guard;
 #[path = "support/required.rs"]
 mod required;
 
@@ -21,6 +23,8 @@ use std::{
 use required::{not_run, tell};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use guard::Guard;
 
 /// Evaluations of each run.
 const EVALUATIONS: &str = "200";
@@ -82,13 +86,15 @@ print('\\n' + json.dumps(metrics))
 
 /// `darwin` in a home of its own, and the daemon that it starts there.
 struct Darwin {
+    _guard: Guard,
     home: TempDir,
     python: PathBuf,
 }
 
 impl Darwin {
     fn new(python: PathBuf) -> Self {
-        Self { home: tempfile::tempdir().unwrap(), python }
+        let home = tempfile::tempdir().unwrap();
+        Self { _guard: Guard::of(home.path()), home, python }
     }
 
     fn command(&self, verb: &str) -> Command {
@@ -143,18 +149,28 @@ fn theirs(python: &Path, runner: &str, peer: &Path, dir: &Path) -> BTreeMap<Stri
     serde_json::from_str(said.lines().next_back().unwrap()).unwrap()
 }
 
-/// Compares all numbers that are no times. How many there were.
-fn compare(name: &str, theirs: &BTreeMap<String, Value>, ours: &Value) -> usize {
-    let mut count = 0;
-    for (metric, value) in theirs.iter().filter(|(metric, _)| !metric.contains("time")) {
-        let Some(expected) = value.as_f64() else { continue };
+/// Compares all numbers that are no times. How many there were, and what was not compared.
+fn compare(name: &str, theirs: &BTreeMap<String, Value>, ours: &Value) -> (usize, Vec<String>) {
+    let (mut count, mut skipped) = (0, Vec::new());
+    for (metric, value) in theirs {
+        let expected = match value.as_f64() {
+            Some(_) if metric.contains("time") => {
+                skipped.push(format!("{metric} (a time)"));
+                continue;
+            }
+            Some(expected) => expected,
+            None => {
+                skipped.push(format!("{metric} (no number)"));
+                continue;
+            }
+        };
         let found = ours[metric].as_f64();
         let close = found.is_some_and(|found| (found - expected).abs() <= TOLERANCE);
         assert!(close, "{name}: {metric} is {found:?}, theirs {expected}\n{theirs:?}\n{ours}");
         count += 1;
     }
     assert!(count > 0 && theirs.contains_key("combined_score"), "{name}: {theirs:?}");
-    count
+    (count, skipped)
 }
 
 fn check(variable: &str, runner: &str, below: &str, examples: &[&str]) {
@@ -169,15 +185,16 @@ fn check(variable: &str, runner: &str, below: &str, examples: &[&str]) {
         let ours = darwin.json("eval", &dir, &["--seed", "0"]);
         let evaluation = &ours["evaluations"][0];
         assert_eq!(evaluation["isolation"], "full", "{name}");
-        let count = compare(name, &theirs, &evaluation["metrics"]);
+        let (count, skipped) = compare(name, &theirs, &evaluation["metrics"]);
         let begun = Instant::now();
         let flags = ["--seed", "1", "--max-evaluations", EVALUATIONS];
         let run = darwin.json("evolve", &dir, &flags);
         assert_eq!(run["state"], "finished", "{name}: {run}");
         assert_eq!(run["agents"].to_string(), EVALUATIONS, "{name}: {run}");
         tell(&format!(
-            "{name}: {count} metrics equal, combined_score {} theirs, {} ours; {EVALUATIONS} \
+            "{name}: {count} metrics equal, not compared: {}; combined_score {} theirs, {} ours; {EVALUATIONS} \
              evaluations in {:.1} s, best {}, {} without a score",
+            if skipped.is_empty() { "none".to_owned() } else { skipped.join(", ") },
             theirs["combined_score"],
             ours["score"],
             begun.elapsed().as_secs_f64(),

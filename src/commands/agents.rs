@@ -20,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    consistency,
+    artifacts, consistency,
     context::Context,
     error::Failure,
     json, naming,
@@ -60,6 +60,23 @@ enum Verb {
         /// Print this file
         path: Option<String>,
     },
+    /// List what an agent's evaluations left beside metrics, or print one, byte for byte
+    ///
+    /// Artefacts are what its evaluator reported, and where it failed also what it printed. The
+    /// evaluations are counted in the order of its journal, from 1.
+    #[command(after_help = "Examples:
+  darwin agents artifacts 0198c2a4-7f3e-7000-8003
+  darwin agents artifacts RUN plot.png > plot.png
+  darwin agents artifacts RUN stderr --evaluation 1")]
+    Artifacts {
+        /// The agent, or a run for its best
+        agent: String,
+        /// Print this one, of the last evaluation that left one of that name
+        name: Option<String>,
+        /// Only those of this evaluation
+        #[arg(long, value_name = "N")]
+        evaluation: Option<usize>,
+    },
     /// Write an agent's files into a directory, and its parameters as params.json
     #[command(after_help = "Examples:
   darwin agents export RUN best/             # the best agent of a run
@@ -81,10 +98,14 @@ impl Agents {
         let link = context.link().await?;
         let (Verb::Show { agent: name }
         | Verb::Files { agent: name, .. }
+        | Verb::Artifacts { agent: name, .. }
         | Verb::Export { agent: name, .. }) = &self.verb;
         let agent = naming::agent(context, &link, name).await?;
         if agent.shredded && matches!(self.verb, Verb::Show { .. }) {
             return show(context, &agent, &Genome::default(), None);
+        }
+        if let Verb::Artifacts { name, evaluation, .. } = &self.verb {
+            return artifacts::run(context, &link, &agent, name.as_deref(), *evaluation).await;
         }
         let reference = AgentRef { agent: id(&agent.id) };
         let genome = link.agents().genome(reference).await?.into_inner();
@@ -96,6 +117,8 @@ impl Agents {
             Verb::Files { path: None, .. } => list(context, &genome),
             Verb::Files { path: Some(path), .. } => print(context, &genome, &path),
             Verb::Export { dir, force, .. } => export(context, &agent, genome, &dir, force),
+            // It needs no genome.
+            Verb::Artifacts { .. } => Ok(()),
         }
     }
 }
@@ -183,7 +206,7 @@ fn list(context: &mut Context, genome: &Genome) -> Result<(), Failure> {
 
 fn print(context: &mut Context, genome: &Genome, path: &str) -> Result<(), Failure> {
     match genome.files.iter().find(|file| file.path == path) {
-        Some(file) => context.out.raw(&file.content),
+        Some(file) => context.out.content(&file.content),
         None => {
             let files: Vec<_> = genome.files.iter().map(|file| plain(&file.path)).collect();
             let message = format!("the agent has no file “{}”", plain(path));

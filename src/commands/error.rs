@@ -56,6 +56,15 @@ impl Failure {
         self
     }
 
+    /// The same, if there is something to do.
+    #[must_use]
+    pub fn hint_if(self, hint: Option<&str>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// The exit status.
     pub fn exit(&self) -> u8 {
         match self {

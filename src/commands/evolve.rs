@@ -1,6 +1,6 @@
 //! `darwin evolve`: starts a run and follows it to its end.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, ValueEnum, ValueHint};
 use serde_json::json;
@@ -51,7 +51,7 @@ pub struct Evolve {
     /// Seed of all random choices; the same seed gives the same run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 63))]
     seed: Option<u64>,
-    /// Evaluations at once [default: as many as processors]
+    /// Evaluations at once [default: as many as processors, or fewer if the problem says so]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
     /// Stop after this many evaluations
@@ -121,7 +121,7 @@ impl Evolve {
             spec_toml: spec::to_toml(&project.spec)?,
             agent_files: convert::files(&project.agent_files),
             suite_files: convert::files(&project.suite_files),
-            workers: self.workers.unwrap_or(0),
+            workers: self.workers.unwrap_or_else(|| workers(project.workers, processors())),
             sandbox: Sandbox::name(self.sandbox, configured),
         };
         let run = link.runs().start(request.keyed()).await?.into_inner();
@@ -146,6 +146,16 @@ impl Evolve {
     }
 }
 
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Evaluations at once for a project that asks for so many; 0: the daemon's own number. More than
+/// there are processors would only make each of them slower, and some miss their deadlines.
+fn workers(asked: Option<u32>, processors: usize) -> u32 {
+    asked.filter(|asked| (*asked as usize) < processors).unwrap_or(0)
+}
+
 fn started(run: &Run) -> String {
     let limits = match Budget::of(&run.spec_toml).words() {
         words if words.is_empty() => String::new(),
@@ -165,4 +175,15 @@ fn detached(context: &mut Context, run: &Run) -> Result<(), Failure> {
         return context.out.document("run", json!(json::run(run)));
     }
     context.out.line(run_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_may_ask_for_fewer_workers_than_processors_and_not_for_more() {
+        let asked = [None, Some(1), Some(3), Some(4), Some(u32::MAX)];
+        assert_eq!(asked.map(|asked| workers(asked, 4)), [0, 1, 3, 0, 0]);
+    }
 }

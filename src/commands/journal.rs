@@ -84,7 +84,7 @@ impl Journal {
             for entry in &entries {
                 match format {
                     Format::Json => context.out.document("journal-entry", json::entry(entry))?,
-                    Format::Markdown => context.out.raw(markdown::entry(entry).as_bytes())?,
+                    Format::Markdown => context.out.content(markdown::entry(entry).as_bytes())?,
                     Format::Text => show(context, entry)?,
                 }
             }

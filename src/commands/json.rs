@@ -1,6 +1,7 @@
 //! The wire's messages as JSON: the format that `--json` speaks. Ids are texts, times are
 //! milliseconds since the Unix epoch, what is missing is null.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Map, Value, json};
 
 use crate::wire::v1::{
@@ -81,6 +82,14 @@ pub fn params(params: &[Param]) -> Value {
     Value::Object(params.iter().map(|param| (param.name.clone(), value(param))).collect())
 }
 
+/// Bytes: as a text where they are one in UTF-8, else `{"base64": …}`, so that none is lost.
+pub fn content(bytes: &[u8]) -> Value {
+    match str::from_utf8(bytes) {
+        Ok(text) => json!(text),
+        Err(_) => json!({"base64": BASE64.encode(bytes)}),
+    }
+}
+
 /// The result of an evaluation; its scores by the names of `objectives`.
 pub fn evaluation(evaluation: &Evaluation, objectives: &[String]) -> Value {
     let scores: Map<_, _> = objectives
@@ -88,7 +97,7 @@ pub fn evaluation(evaluation: &Evaluation, objectives: &[String]) -> Value {
         .zip(&evaluation.scores)
         .map(|(name, score)| (name.clone(), json!(score)))
         .collect();
-    let artifact = |file: &File| (file.path.clone(), json!(String::from_utf8_lossy(&file.content)));
+    let artifact = |file: &File| (file.path.clone(), content(&file.content));
     json!({
         "scores": scores,
         "fitness": evaluation.fitness,

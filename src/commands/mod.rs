@@ -15,6 +15,7 @@ mod evolve;
 mod runs;
 mod report;
 mod eval;
+mod artifacts;
 mod agents;
 mod tree;
 mod diff;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::code::Code;
 
-use super::error::Failure;
+use super::{error::Failure, text::plain_lines};
 
 /// The format that `--json` speaks. Fields may be added to it; none changes its meaning.
 const FORMAT: &str = "darwin/1";
@@ -116,6 +116,15 @@ impl Output {
         self.out.write_all(bytes).map_err(|error| write_failed(&error))
     }
 
+    /// What an agent or somebody else wrote: exact, but on a terminal without what would steer it.
+    pub fn content(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.data_tty {
+            self.raw(plain_lines(&String::from_utf8_lossy(bytes)).as_bytes())
+        } else {
+            self.raw(bytes)
+        }
+    }
+
     /// Hands what was written so far to the reader.
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| write_failed(&error))
@@ -124,7 +133,7 @@ impl Output {
     /// A JSON document of that kind: on one line, unless a person reads it.
     pub fn document(&mut self, kind: &str, fields: Value) -> Result<(), Failure> {
         let text = document(kind, fields, self.data_tty);
-        self.line(text)?;
+        self.line(if self.data_tty { escaped(&text) } else { text })?;
         self.flush()
     }
 
@@ -170,7 +179,7 @@ impl Output {
     /// A line of talk, unless the user wants none.
     pub fn note(&mut self, line: impl Display) {
         if !self.quiet {
-            self.talk(&line.to_string());
+            self.talk(&plain_lines(&line.to_string()));
         }
     }
 
@@ -190,7 +199,7 @@ impl Output {
     /// A line that the user should not miss.
     pub fn warn(&mut self, line: impl Display) {
         let label = painted(self.color_err, Tone::Warn, "warning:");
-        self.talk(&format!("{label} {line}"));
+        self.talk(&format!("{label} {}", plain_lines(&line.to_string())));
     }
 
     /// An annotation of GitHub's, which its runners read on either stream.
@@ -211,10 +220,10 @@ impl Output {
         // What came before the failure stands before it.
         let _ = self.flush();
         let label = painted(self.color_err, Tone::Bad, "error:");
-        self.talk(&format!("{label} {message}"));
+        self.talk(&format!("{label} {}", plain_lines(message)));
         for hint in hints {
             let label = painted(self.color_err, Tone::Good, "try:");
-            self.talk(&format!("  {label} {hint}"));
+            self.talk(&format!("  {label} {}", plain_lines(hint)));
         }
         let more = format!("  (code {}; `darwin explain {0}` tells more)", code.name());
         self.talk(&painted(self.color_err, Tone::Dim, &more));
@@ -305,6 +314,18 @@ fn painted(color: bool, tone: Tone, text: &str) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// A JSON text without the control characters that JSON itself leaves as they are.
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// A command to GitHub's runner: on one line, and nothing in it ends a part of it early.
 fn annotation(level: &str, title: &str, message: &str) -> String {
     let data = |text: &str| {
@@ -357,6 +378,15 @@ mod tests {
     fn a_document_begins_with_what_it_is() {
         let text = document("a", json!({"b": 1, "z": null}), false);
         assert_eq!(text, r#"{"format":"darwin/1","kind":"a","b":1,"z":null}"#);
+    }
+
+    #[test]
+    fn a_document_on_a_terminal_does_not_steer_it_and_says_the_same() {
+        let text = document("a", json!({"b": "\u{1b}[31m\u{9b}31m\u{7f}é"}), false);
+        let safe = escaped(&text);
+        assert!(!safe.contains(char::is_control) && safe.contains('é'), "{safe}");
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(read(&safe), read(&text));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     code::Code,
-    domain::{objective::Goal, statistics::Mean, suite::Suite},
+    domain::{evaluation::remedy, objective::Goal, statistics::Mean, suite::Suite},
     wire::v1::Evaluation,
 };
 
@@ -162,7 +162,9 @@ impl Report<'_> {
                 0 => plain(&self.whole.reason),
                 _ => format!("{} failed", plural(failed as u64, "evaluation")),
             };
+            let remedy = self.evaluations.iter().find_map(|it| remedy(&it.reason));
             return Err(Failure::new(Code::BarMissed, message)
+                .hint_if(remedy)
                 .hint(format!("darwin journal {}", self.agent)));
         };
         match self.bar {

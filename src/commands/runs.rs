@@ -114,7 +114,7 @@ impl Runs {
                     return Err(naming::shredded("the specification of this run"));
                 }
                 if spec {
-                    return context.out.raw(run.spec_toml.as_bytes());
+                    return context.out.content(run.spec_toml.as_bytes());
                 }
                 show(context, &run)
             }

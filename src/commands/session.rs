@@ -31,7 +31,7 @@ use super::{
     error::Failure,
     json, naming,
     output::{Side, Tone},
-    text::{ago, bytes, id, maybe, plain, plain_lines, plural, short, utc},
+    text::{ago, bytes, id, maybe, plain, plural, short, utc},
 };
 
 /// Group runs into sessions, and come back to them
@@ -247,11 +247,13 @@ fn print_context(
         (size, true) => {
             context.out.note(format_args!("session {name} has {} of context now", bytes(size)));
         }
-        (_, false) if context.out.data_tty() => {
-            let text = plain_lines(text);
-            return context.out.line(text.strip_suffix('\n').unwrap_or(&text));
+        (_, false) => {
+            context.out.content(text.as_bytes())?;
+            // The prompt of a shell stands on a line of its own.
+            if context.out.data_tty() && !text.ends_with('\n') {
+                context.out.line("")?;
+            }
         }
-        (_, false) => return context.out.raw(text.as_bytes()),
     }
     Ok(())
 }

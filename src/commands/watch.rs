@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     code::Code,
     domain::{
+        evaluation::remedy,
         id::{AgentId, RunId, Slot},
         lifecycle::{RunState, Verdict},
     },
@@ -80,6 +81,7 @@ pub async fn to_the_end(
             let reason = first_failure(&link, &ended).await.unwrap_or_default();
             let message = format!("no agent has a score; the first failed: {reason}");
             Err(Failure::new(Code::BarMissed, message)
+                .hint_if(remedy(&reason))
                 .hint(format!("darwin journal {name} --only archived, to see the others")))
         }
         _ => Ok(()),

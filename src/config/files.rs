@@ -26,6 +26,8 @@ pub struct Project {
     pub agent_files: Bundle,
     /// The files of the suite.
     pub suite_files: Bundle,
+    /// How many evaluations at once it asks for.
+    pub workers: Option<u32>,
     /// What the user should know, a sentence each.
     pub warnings: Vec<String>,
 }

@@ -54,6 +54,10 @@ pub fn load(dir: &Path) -> Result<Project, SpecError> {
     let (config_path, config) = config(dir)?;
     let mut keys = Keys { config, used: BTreeSet::new() };
     let spec = spec(&mut keys, name, &program).map_err(|error| error.within(&config_path))?;
+    let workers = keys
+        .whole(&["evaluator", "parallel_evaluations"], 1)
+        .map_err(|error| error.within(&config_path))?
+        .map(|workers| u32::try_from(workers).unwrap_or(u32::MAX));
 
     let mut reader = Reader::new(dir)?;
     reader.add(&program)?;
@@ -62,7 +66,7 @@ pub fn load(dir: &Path) -> Result<Project, SpecError> {
     suites::check_files(&spec.suite, "suite", &suite_files).map_err(|error| error.within(dir))?;
     check::fits(&spec, space(&spec)?, &agent_files).map_err(|error| error.within(dir))?;
     let warnings = keys.warning(&config_path).into_iter().collect();
-    Ok(Project { spec, agent_files, suite_files, warnings })
+    Ok(Project { spec, agent_files, suite_files, workers, warnings })
 }
 
 fn config(dir: &Path) -> Result<(std::path::PathBuf, Mapping), SpecError> {
@@ -238,7 +242,8 @@ mod tests {
              evaluator:\n  timeout: 60\n  cascade_thresholds: [0.1]\n  parallel_evaluations: 4\n\
              max_code_length: 20000\n",
         );
-        let Project { spec, agent_files, suite_files, warnings } = load(dir.path()).unwrap();
+        let Project { spec, agent_files, suite_files, workers, warnings } =
+            load(dir.path()).unwrap();
         assert_eq!((spec.seed, spec.stop.evaluations), (Some(7), Some(101)));
         assert_eq!((spec.search.population, spec.search.elitism), (12, 0.25));
         assert_eq!((spec.stop.tau, spec.stop.window), (Some(0.001), Some(4)));
@@ -254,10 +259,8 @@ mod tests {
         assert_eq!((agent_files.len(), suite_files.len()), (1, 3));
         let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
         let keys = warning.rsplit_once(": ").unwrap().1;
-        assert_eq!(
-            keys,
-            "log_level, llm, database.num_islands, evaluator.parallel_evaluations, max_code_length"
-        );
+        assert_eq!(keys, "log_level, llm, database.num_islands, max_code_length");
+        assert_eq!(workers, Some(4));
     }
 
     #[test]
@@ -266,6 +269,7 @@ mod tests {
         for (config, part) in [
             ("max_iterations: many", "max_iterations: give a whole number"),
             ("evaluator:\n  timeout: -1", "evaluator.timeout: give a number"),
+            ("evaluator:\n  parallel_evaluations: 0", "parallel_evaluations: give a whole number"),
             ("- a\n- b", "is no mapping"),
             ("a: [", "is no YAML"),
         ] {

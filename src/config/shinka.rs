@@ -64,7 +64,7 @@ pub fn load(dir: &Path) -> Result<Project, SpecError> {
     let suite_files = files::directory(dir)?;
     suites::check_files(&spec.suite, "suite", &suite_files).map_err(|error| error.within(dir))?;
     check::fits(&spec, space(&spec)?, &agent_files).map_err(|error| error.within(dir))?;
-    Ok(Project { spec, agent_files, suite_files, warnings: Vec::new() })
+    Ok(Project { spec, agent_files, suite_files, workers: None, warnings: Vec::new() })
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     fn a_task_is_recognised_and_its_program_is_the_agent() {
         let dir = task(&["evaluate.py", "initial.py", "env.py", "initial.py.orig", "run_evo.py"]);
         assert!(is(dir.path()).unwrap());
-        let Project { spec, agent_files, suite_files, warnings } = load(dir.path()).unwrap();
+        let Project { spec, agent_files, suite_files, warnings, .. } = load(dir.path()).unwrap();
         let Method::Shinka { evaluator, program, args } = &spec.suite.method else {
             panic!("{:?}", spec.suite.method);
         };

@@ -88,7 +88,7 @@ fn project(path: &Path) -> Result<Project, SpecError> {
             }
         };
         check_files(&spec, &agent_files, &suite_files)?;
-        Ok(Project { spec, agent_files, suite_files, warnings: Vec::new() })
+        Ok(Project { spec, agent_files, suite_files, workers: None, warnings: Vec::new() })
     };
     read().map_err(|error: SpecError| error.within(path))
 }

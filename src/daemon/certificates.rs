@@ -2,6 +2,7 @@
 //! changes on disk counts within seconds, without a restart.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -30,6 +31,7 @@ const RENEWAL: Duration = Duration::from_secs(3600);
 pub struct Certificates {
     /// What they mean for the port.
     pub gate: Arc<Gate>,
+    home: Arc<Path>,
     pki: Pki,
     user: Arc<str>,
     names: Arc<ArcSwap<Vec<String>>>,
@@ -63,7 +65,8 @@ impl Certificates {
         let gate = Gate::new(&pki.identity(Usage::Server)?)?;
         let seen = Seen { files, names: names.clone(), renewed: now, trouble: String::new() };
         let names = Arc::new(ArcSwap::from_pointee(names));
-        Ok(Self { gate, pki, user: user.into(), names, seen: Arc::new(Mutex::new(seen)) })
+        let (home, user) = (paths.data_dir.as_path().into(), user.into());
+        Ok(Self { gate, home, pki, user, names, seen: Arc::new(Mutex::new(seen)) })
     }
 
     /// Has the server's certificate hold these names.
@@ -101,6 +104,10 @@ impl Certificates {
     }
 
     fn apply(&self, seen: &mut Seen, now: SystemTime) -> Result<(), LinkError> {
+        // Of a home that was removed, which is the daemon's end, nothing is made anew.
+        if !self.home.exists() {
+            return Ok(());
+        }
         let names = self.names.load_full();
         // A clock that was set back is no reason to wait for it.
         let due = now.duration_since(seen.renewed).map_or(true, |since| since >= RENEWAL);

@@ -1,9 +1,10 @@
-//! One daemon to a home: a lock that the system frees when its holder ends, however it ends.
+//! One daemon to a home: a lock that the system frees when its holder ends, however it ends. And
+//! one home to a daemon: it ends when that is gone.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -59,6 +60,7 @@ impl HomeError {
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    path: PathBuf,
 }
 
 impl Drop for Lock {
@@ -107,7 +109,29 @@ impl Lock {
         file.set_len(0).map_err(fault)?;
         file.rewind().map_err(fault)?;
         writeln!(file, "{}", std::process::id()).map_err(fault)?;
-        Ok(Self { file })
+        Ok(Self { file, path })
+    }
+
+    /// Waits until the lock's file is no longer where it was, looking as often as that: the home was
+    /// removed, and whoever makes another in its place would find no lock on it.
+    ///
+    /// # Errors
+    /// If the file that is locked can't be looked at.
+    pub fn gone(&self, every: Duration) -> io::Result<impl Future<Output = ()> + Send + use<>> {
+        let held = self.file.metadata()?;
+        let path = self.path.clone();
+        Ok(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                match tokio::fs::symlink_metadata(&path).await {
+                    Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => {}
+                    Ok(_) => return,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+                    // A disk that does not answer for a while is no reason to end.
+                    Err(_) => {}
+                }
+            }
+        })
     }
 }
 
@@ -142,5 +166,23 @@ mod tests {
         });
         Lock::take(dir.path()).unwrap();
         child.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_home_is_gone_with_its_lock_or_once_another_lies_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, away) = (dir.path().join("data"), dir.path().join("away"));
+        let lock = Lock::take(&home).unwrap();
+        let every = Duration::from_millis(5);
+        let (soon, long) = (Duration::from_millis(100), Duration::from_secs(60));
+        let within = async |limit, lock: &Lock| {
+            tokio::time::timeout(limit, lock.gone(every).unwrap()).await.is_ok()
+        };
+        assert!(!within(soon, &lock).await, "it is there");
+        std::fs::rename(&home, &away).unwrap();
+        assert!(within(long, &lock).await);
+        let other = Lock::take(&home).unwrap();
+        assert!(within(long, &lock).await);
+        assert!(!within(soon, &other).await);
     }
 }

@@ -20,6 +20,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::{Parser as _, error::ErrorKind};
@@ -40,6 +41,8 @@ use run::{Control, Listeners, Setup, run};
 
 /// The exit status after a second signal: 128 and SIGTERM, as a shell has it.
 const KILLED: u8 = 143;
+/// How often the daemon looks whether its home is still there.
+const LOOKS: Duration = Duration::from_secs(2);
 /// The most threads for work that blocks.
 const BLOCKING_THREADS: usize = 64;
 /// The upper bounds of latency histograms, in seconds.
@@ -132,7 +135,8 @@ fn start(
         })?;
     let result = runtime.block_on(async {
         // First of all, so that nothing is opened that a daemon at work has open.
-        let _lock = Lock::take(&paths.data_dir)?;
+        let lock = Lock::take(&paths.data_dir)?;
+        let gone = lock.gone(LOOKS).map_err(system("look at its lock"))?;
         let control = Control::default();
         let signals = Signals::new().map_err(system("listen for signals"))?;
         let watch = tokio::spawn(signals.watch(control.clone()));
@@ -144,14 +148,21 @@ fn start(
         let user = user(&|name| std::env::var_os(name));
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
         let credentials = credentials.map(PathBuf::from);
+        let home = paths.data_dir.display().to_string();
         let config_file = args.config.clone().unwrap_or_else(|| paths.config_file());
         let setup = Setup { config, config_file, paths, credentials, user, log, metrics, reload };
-        let kill = control.kill.clone();
+        let (kill, stop) = (control.kill.clone(), control.stop.clone());
+        let look = tokio::spawn(async move {
+            gone.await;
+            tracing::error!(%home, "draining: the home was removed, with all that it held");
+            stop.cancel();
+        });
         let result = tokio::select! {
             result = run(setup, listeners, control) => result,
             () = kill.cancelled() => Err(DaemonError::Killed),
         };
         watch.abort();
+        look.abort();
         result
     });
     // What still blocks a thread has had its time.

@@ -29,6 +29,15 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// What to do about a failure for that reason, where the reason alone does not tell.
+#[must_use]
+pub fn remedy(reason: &str) -> Option<&'static str> {
+    reason.contains("ModuleNotFoundError").then_some(
+        "set evaluator.python (DARWIN_EVALUATOR__PYTHON) to an interpreter that has it and start \
+         the daemon again (`darwin down`), or add the module to the suite's files",
+    )
+}
+
 /// The classes of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

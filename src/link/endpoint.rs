@@ -60,6 +60,10 @@ impl Endpoint {
     /// # Errors
     /// If the system refuses.
     pub fn withdraw(dir: &Path) -> Result<(), LinkError> {
+        // Where the home was removed and made anew, another daemon may have written it.
+        if matches!(Self::read(dir), Ok(Some(other)) if other.pid != std::process::id()) {
+            return Ok(());
+        }
         files::remove(&dir.join(FILE))
     }
 }
@@ -109,6 +113,19 @@ mod tests {
         Endpoint::withdraw(&path).unwrap();
         Endpoint::withdraw(&path).unwrap();
         assert_eq!(Endpoint::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn the_file_of_another_daemon_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        endpoint(other.id()).publish(dir.path()).unwrap();
+        Endpoint::withdraw(dir.path()).unwrap();
+        assert!(Endpoint::read(dir.path()).unwrap().is_some());
+        drop(other.stdin.take());
+        other.wait().unwrap();
+        Endpoint::withdraw(dir.path()).unwrap();
+        assert!(!dir.path().join(FILE).exists());
     }
 
     #[test]

@@ -134,6 +134,20 @@ async fn an_evaluator_that_cannot_be_loaded_is_refused_at_once() {
         assert!(error.to_string().contains(said), "{text}: {error}");
         assert!(!error.to_string().contains('\n'));
     }
+    // A module that is missing is the one thing that another interpreter may have.
+    let script = [("evaluate.py", "import nonsense")];
+    let lacking = [
+        world.python("import nonsense").await,
+        world.open(&shinka::shinka(limits(), &[]), &script).await,
+    ];
+    for error in lacking.map(|opened| opened.map(|_| ()).unwrap_err().to_string()) {
+        for part in ["No module named 'nonsense'; set evaluator.python", "DARWIN_EVALUATOR__PYTHON"]
+        {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    let other = world.python("def evaluate(path:").await.map(|_| ()).unwrap_err();
+    assert!(!other.to_string().contains("evaluator.python"), "{other}");
     let missing = world.open(&python(limits()), &[]).await.map(|_| ()).unwrap_err();
     assert!(missing.to_string().contains("evaluator.py"), "{missing}");
     assert_eq!(fs::read_dir(world.scratch.path()).unwrap().count(), 0);

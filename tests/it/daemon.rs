@@ -7,17 +7,22 @@ use std::{
         net::UnixDatagram,
         process::ExitStatusExt as _,
     },
+    path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use darwin::{
     code::Code,
-    link::endpoint::Endpoint,
+    link::endpoint::{Endpoint, process_lives},
     wire::{envelope::Keyed as _, fault::Fault, v1},
 };
 use rustix::process::Signal;
 
-use crate::home::{Home, PATIENCE, get, until};
+use crate::{
+    home::{Home, PATIENCE, get, until},
+    shell::Shell,
+};
 
 #[test]
 fn it_answers_health_checks_and_ends_cleanly_on_sigterm() {
@@ -35,6 +40,78 @@ fn it_answers_health_checks_and_ends_cleanly_on_sigterm() {
     home.signal(Signal::TERM);
     assert_eq!(home.wait().code(), Some(0), "{}", home.log());
     assert!(!home.paths().endpoint().exists());
+}
+
+/// Removes a directory in which somebody may still write.
+fn remove(dir: &Path) {
+    until("the directory is gone", || {
+        let _ = fs::remove_dir_all(dir);
+        (!dir.exists()).then_some(())
+    });
+}
+
+#[test]
+fn it_ends_by_itself_when_its_home_is_removed() {
+    let home = Home::new();
+    let below = home.path("below");
+    let mut command = home.darwind(&["--own-session"]);
+    let log = File::create(home.path("log")).unwrap();
+    let mut child = command.env("DARWIN_HOME", &below).stderr(log).spawn().unwrap();
+    let paths = darwin::config::Paths::under(&below);
+    until("the daemon is ready", || Endpoint::read(&paths.run_dir).unwrap());
+    remove(&below);
+    let status = until("the daemon ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", home.log());
+    assert!(home.log().contains("the home was removed"), "{}", home.log());
+    assert!(!below.exists(), "something was made anew in it");
+}
+
+#[test]
+fn a_daemon_at_work_that_darwin_started_ends_with_its_home() {
+    let shell = Shell::new();
+    shell
+        .write("spec.toml", "[suite]\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 2\n");
+    shell.good("evolve spec.toml --max-generations 1000000000 --detach");
+    let pid = shell.daemon().unwrap().pid;
+    remove(&shell.path("home"));
+    until("the daemon ends", || (!process_lives(pid)).then_some(()));
+    assert!(!shell.path("home").exists(), "something was made anew in it");
+}
+
+/// Names the file in which the test that is killed tells what it left.
+const FOUND: &str = "DARWIN_TEST_FOUND";
+
+/// The half of the test below that is killed; by itself it has nothing to do.
+#[test]
+fn a_test_that_is_killed() {
+    let Some(file) = std::env::var_os(FOUND) else { return };
+    let shell = Shell::new();
+    shell.good("up");
+    let found = format!("{} {}", shell.daemon().unwrap().pid, shell.paths().data_dir.display());
+    fs::write(file, found).unwrap();
+    std::thread::park();
+}
+
+#[test]
+fn what_a_killed_test_leaves_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("found");
+    let mut test = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "daemon::a_test_that_is_killed"])
+        .env(FOUND, &file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let found = until("its daemon runs", || {
+        let found = fs::read_to_string(&file).ok()?;
+        let (pid, home) = found.split_once(' ')?;
+        Some((pid.parse().unwrap(), home.to_owned()))
+    });
+    test.kill().unwrap();
+    test.wait().unwrap();
+    until("the home is gone", || (!Path::new(&found.1).exists()).then_some(()));
+    until("the daemon ends", || (!process_lives(found.0)).then_some(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

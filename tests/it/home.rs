@@ -20,18 +20,22 @@ use darwin::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::guard::Guard;
+
 /// The longest that anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home, and its daemon if one was started; both are gone at the end.
 pub struct Home {
+    _guard: Guard,
     dir: TempDir,
     daemon: Option<Child>,
 }
 
 impl Home {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), daemon: None }
+        let dir = tempfile::tempdir().unwrap();
+        Self { _guard: Guard::of(dir.path()), dir, daemon: None }
     }
 
     pub fn paths(&self) -> Paths {

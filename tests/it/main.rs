@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds something else should stop")]
 
+#[path = "../support/guard.rs"]
+mod guard;
 mod home;
 #[path = "../support/required.rs"]
 mod required;
@@ -16,6 +18,7 @@ mod evolving;
 mod evaluating;
 mod inspecting;
 mod terminal;
+mod escapes;
 mod mistakes;
 mod denied;
 mod full;

@@ -148,6 +148,31 @@ fn an_evaluator_that_cannot_be_loaded_is_refused() {
 }
 
 #[test]
+fn a_module_that_the_interpreter_lacks_comes_with_what_to_do() {
+    let remedy = "set evaluator.python (DARWIN_EVALUATOR__PYTHON) to an interpreter that has it";
+    let at_once = "import nonsense\n";
+    let later = "def evaluate(path):\n    import nonsense\n";
+    let shinka = "if __name__ == '__main__':\n    import nonsense\n";
+    for (file, evaluator, status) in [
+        ("evaluator.py", at_once, 64),
+        ("evaluator.py", later, 1),
+        ("evaluate.py", at_once, 64),
+        ("evaluate.py", shinka, 1),
+    ] {
+        let shell = Shell::new();
+        let initial = if file == "evaluate.py" { "initial.py" } else { "initial_program.py" };
+        shell.write(&format!("problem/{initial}"), PROGRAM);
+        shell.write(&format!("problem/{file}"), evaluator);
+        let parts = ["No module named 'nonsense'", remedy];
+        shell.fails("evolve problem --max-evaluations 2", status, &parts);
+        shell.fails("eval problem", status, &[remedy]);
+    }
+    let other = problem("def evaluate(path):\n    raise RuntimeError('boom')\n");
+    let said = other.fails("evolve problem --max-evaluations 2", 1, &["boom"]);
+    assert!(!said.err.contains("evaluator.python"), "{}", said.err);
+}
+
+#[test]
 fn code_is_evolved_compared_and_exported() {
     let shell = problem(
         "import runpy\ndef evaluate(path):\n    \

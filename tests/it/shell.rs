@@ -15,10 +15,11 @@ use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::home::until;
+use crate::{guard::Guard, home::until};
 
 /// A home and a working directory; the daemon that `darwin` started there ends with it.
 pub struct Shell {
+    _guard: Guard,
     dir: TempDir,
     /// What the environment says of where things lie.
     places: Vec<(String, PathBuf)>,
@@ -58,7 +59,8 @@ impl Shell {
         let places =
             places.iter().map(|(name, below)| ((*name).to_owned(), dir.path().join(below)));
         let darwin = PathBuf::from(env!("CARGO_BIN_EXE_darwin"));
-        Self { places: places.collect(), user: None, darwin, dir }
+        let guard = Guard::of(dir.path());
+        Self { _guard: guard, places: places.collect(), user: None, darwin, dir }
     }
 
     /// One whose user is not the superuser, so that modes of files mean something. Its programs

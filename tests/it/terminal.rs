@@ -22,7 +22,7 @@ const SPHERE: &str = "[suite]\nkind = \"builtin\"\nfunction = \"sphere\"\ndimens
 const EVOLVE: &str = "evolve spec.toml --max-time 700ms --max-generations 1000000000";
 
 /// The end of a terminal at which the person sits, and the one at which the program writes.
-fn terminal() -> (File, File) {
+pub fn terminal() -> (File, File) {
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&person).unwrap();
     unlockpt(&person).unwrap();

@@ -1,5 +1,7 @@
 //! A real daemon on free ports with a home of its own, for tests and benchmarks.
 
+mod guard;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,11 +20,14 @@ use darwin::{
     wire::v1,
 };
 
+use guard::Guard;
+
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home directory and the daemon in it, if one runs. Dropping it ends both.
 pub struct Home {
+    _guard: Guard,
     dir: tempfile::TempDir,
     daemon: Option<Child>,
 }
@@ -31,7 +36,7 @@ impl Home {
     /// An empty home without a daemon.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir, daemon: None }
+        Self { _guard: Guard::of(dir.path()), dir, daemon: None }
     }
 
     /// The home's directory.

@@ -21,7 +21,7 @@ pub enum EvaluatorError {
     Import {
         /// Its name.
         suite: String,
-        /// What the evaluator said, shortened.
+        /// What the evaluator said, shortened, and what to do if that is known.
         reason: String,
     },
     /// The agents are to ask models, and cannot.

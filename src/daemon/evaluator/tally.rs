@@ -93,49 +93,80 @@ pub fn pass_at(k: u32, n: u32, c: u32) -> f64 {
     1.0 - (n - c + 1..=n).map(|i| 1.0 - f64::from(k) / f64::from(i)).product::<f64>()
 }
 
-/// A line for each answer, as far as there is room.
+/// A line for each answer, as far as there is room. Where it is short, outputs are dropped first,
+/// then what explains a verdict; whether an answer was right goes last.
 #[derive(Debug)]
 pub struct Log {
-    lines: Vec<u8>,
+    lines: Vec<Line>,
     room: usize,
+    /// Of the shortest forms, the middle ones and the whole ones that are held, in bytes.
+    held: [usize; 3],
     left_out: usize,
+}
+
+/// An answer in forms of which each says more than the one before.
+#[derive(Debug)]
+struct Line {
+    short: String,
+    longer: [Option<String>; 2],
 }
 
 impl Log {
     /// One of at most `room` bytes.
     #[must_use]
     pub fn new(room: usize) -> Self {
-        Self { lines: Vec::new(), room, left_out: 0 }
+        Self { lines: Vec::new(), room, held: [0; 3], left_out: 0 }
     }
 
     /// Adds a line. The output is shortened.
     pub fn push(&mut self, id: &str, attempt: u32, verdict: &Verdict, output: &str, wall_us: u64) {
-        let line = json!({
+        let mut line = json!({
             "id": id,
             "attempt": attempt,
             "score": verdict.score,
             "pass": verdict.pass,
-            "why": verdict.why,
-            "output": shown(output),
-            "wall_us": wall_us,
-        })
-        .to_string();
-        if self.left_out == 0 && self.lines.len() + line.len() + 1 + LAST <= self.room {
-            self.lines.extend_from_slice(line.as_bytes());
-            self.lines.push(b'\n');
-        } else {
+        });
+        let short = format!("{line}\n");
+        if self.left_out > 0 || !self.hold(0, short.len()) {
             self.left_out += 1;
+            return;
         }
+        // What can't fit, however little room others take, is not kept until the end.
+        line["why"] = json!(verdict.why);
+        line["wall_us"] = json!(wall_us);
+        let middle = format!("{line}\n");
+        let middle = self.hold(1, middle.len()).then_some(middle);
+        line["output"] = json!(shown(output));
+        let whole = format!("{line}\n");
+        let whole = self.hold(2, whole.len()).then_some(whole);
+        self.lines.push(Line { short, longer: [middle, whole] });
+    }
+
+    fn hold(&mut self, form: usize, bytes: usize) -> bool {
+        let fits = self.held[form] + bytes + LAST <= self.room;
+        self.held[form] += if fits { bytes } else { 0 };
+        fits
     }
 
     /// All lines; if some were left out, the last one tells how many.
     #[must_use]
     pub fn end(mut self) -> Vec<u8> {
-        if self.left_out > 0 {
-            let line = format!("{}\n", json!({ "left_out": self.left_out }));
-            self.lines.extend_from_slice(line.as_bytes());
+        let mut spare = self.room.saturating_sub(self.held[0] + LAST);
+        for form in 0..2 {
+            for line in &mut self.lines {
+                let Some(longer) = line.longer[form].take() else { continue };
+                let more = longer.len().saturating_sub(line.short.len());
+                if more <= spare {
+                    spare -= more;
+                    line.short = longer;
+                }
+            }
         }
-        self.lines
+        let mut text: String = self.lines.into_iter().map(|line| line.short).collect();
+        if self.left_out > 0 {
+            text += &format!("{}\n", json!({ "left_out": self.left_out }));
+        }
+        text.into_bytes()
     }
 }
 
@@ -184,24 +215,46 @@ mod tests {
         assert_eq!(pass_at(100, 100, 0), 0.0);
     }
 
+    /// What a log of that room holds of four answers, parsed.
+    fn logged(room: usize, output: &str) -> Vec<serde_json::Value> {
+        let mut log = Log::new(room);
+        for id in ["a", "b", "c", "d"] {
+            log.push(id, 1, &Verdict::wrong("\x1b[31mno"), output, 7);
+        }
+        let text = String::from_utf8(log.end()).unwrap();
+        assert!(text.len() <= room && !text.contains('\x1b') && text.ends_with("}\n"), "{text}");
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     #[test]
-    fn a_log_is_whole_lines_and_says_what_is_missing() {
-        let mut log = Log::new(400);
-        for id in ["a", "b", "c", "d"] {
-            log.push(id, 1, &Verdict::wrong("\x1b[31mno"), &"é\n".repeat(400), 7);
+    fn a_log_that_is_short_of_room_drops_outputs_first_and_scores_last() {
+        let output = "é\n".repeat(400);
+        let count = |lines: &[serde_json::Value], field: &str| {
+            lines.iter().filter(|line| line.get(field).is_some()).count()
+        };
+        let forms = |room| {
+            let lines = logged(room, &output);
+            ["pass", "why", "output", "left_out"].map(|field| count(&lines, field))
+        };
+        assert_eq!(forms(20_000), [4, 4, 4, 0]);
+        assert_eq!(forms(2_000), [4, 4, 1, 0]);
+        assert_eq!(forms(500), [4, 4, 0, 0]);
+        assert_eq!(forms(320), [4, 2, 0, 0]);
+        assert_eq!(forms(250), [4, 0, 0, 0]);
+        assert_eq!(forms(150), [2, 0, 0, 1]);
+        assert_eq!(logged(150, &output)[2]["left_out"], 2);
+        let whole = &logged(20_000, &output)[0];
+        assert_eq!(whole["output"].as_str().unwrap().chars().count(), SHOWN + 1);
+        assert_eq!((&whole["pass"], &whole["score"]), (&false.into(), &0.0.into()));
+    }
+
+    #[test]
+    fn a_log_holds_no_more_than_it_may_say() {
+        let mut log = Log::new(4096);
+        for _ in 0..10_000 {
+            log.push("id", 1, &Verdict::of(Ok(())), &"x".repeat(500), 7);
         }
-        assert!(log.lines.is_empty());
-        let text = String::from_utf8(log.end()).unwrap();
-        assert_eq!(text, "{\"left_out\":4}\n");
-        let mut log = Log::new(300);
-        for id in ["a", "b", "c", "d"] {
-            log.push(id, 1, &Verdict::of(Ok(())), "out\x1b", 7);
-        }
-        let text = String::from_utf8(log.end()).unwrap();
-        assert!(text.len() <= 300 && !text.contains('\x1b') && text.ends_with("}\n"));
-        let lines: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(lines.len() > 1 && lines[0]["pass"] == true);
-        assert!(lines.last().unwrap()["left_out"].as_u64() > Some(0));
+        assert!(log.held.iter().all(|held| *held <= 4096) && log.lines.len() < 100);
+        assert!(log.end().len() <= 4096);
     }
 }

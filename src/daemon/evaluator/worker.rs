@@ -25,7 +25,7 @@ use super::{
     plan::{Plan, Reply, Start, Task},
     sandbox::ARGUMENT,
 };
-use crate::domain::{genome::MAX_GENOME, suite::Limits};
+use crate::domain::{evaluation::remedy, genome::MAX_GENOME, suite::Limits};
 
 /// How long a sandbox may take to start, the import of its evaluator included.
 const STARTING: Duration = Duration::from_secs(120);
@@ -214,7 +214,10 @@ impl Recipe {
         Err(refused)
     }
 
-    fn import(&self, reason: String) -> EvaluatorError {
+    fn import(&self, mut reason: String) -> EvaluatorError {
+        if let Some(remedy) = remedy(&reason) {
+            reason = format!("{reason}; {remedy}");
+        }
         EvaluatorError::Import { suite: self.suite.clone(), reason }
     }
 }

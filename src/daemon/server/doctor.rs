@@ -65,8 +65,8 @@ fn check(name: &str, worse: &str, found: Found) -> Check {
 }
 
 async fn python_found(program: &PathBuf) -> Found {
-    let hint = "install Python 3.8 or later, or set evaluator.python to its path; only suites of \
-                kind “python” need it";
+    let hint = "install Python 3.8 or later, or set evaluator.python to its path; suites of \
+                kind “python” and “shinka” need it, and programs of the others find it on their path";
     let fault = |what: String| (what, hint.to_owned());
     let run = Command::new(program)
         .args(["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"])
