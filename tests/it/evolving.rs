@@ -8,19 +8,6 @@ use serde_json::Value;
 
 use crate::shell::{Said, Shell};
 
-const SPHERE: &str = "\
-name = \"sphere\"\n\
-[params.x]\ntype = \"real\"\nmin = -5\nmax = 5\ncount = 3\n\
-[search]\npopulation = 8\n\
-[suite]\nname = \"sphere\"\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 3\n";
-
-/// A shell with a spec in it.
-fn shell() -> Shell {
-    let shell = Shell::new();
-    shell.write("sphere.toml", SPHERE);
-    shell
-}
-
 /// Starts a run that won't end by itself, and gives its id.
 fn endless(shell: &Shell) -> String {
     let id = shell.good("evolve sphere.toml --max-generations 1000000000 --detach");
@@ -33,7 +20,7 @@ fn state(shell: &Shell, run: &str) -> Value {
 
 #[test]
 fn a_run_in_a_pipe_tells_its_start_and_its_end() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     shell.good("up");
     let text = shell.transcript(&["evolve sphere.toml --seed 7 --max-generations 5", "runs list"]);
     // How well the engine does is not what is tested here, nor how many bests it tells of.
@@ -47,7 +34,7 @@ fn a_run_in_a_pipe_tells_its_start_and_its_end() {
 
 #[test]
 fn the_same_seed_gives_the_same_run_whatever_the_workers() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let mut seen = Vec::new();
     for workers in [1, 2, 8] {
         let line = format!("evolve sphere.toml --seed 7 --max-generations 9 --workers {workers}");
@@ -75,7 +62,7 @@ fn judged(agent: &Value) -> (u64, u64, String) {
 
 #[test]
 fn limits_stop_a_run_and_are_named() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     for (flags, reason) in [
         ("--max-generations 3", "generations"),
         ("--max-evaluations 100", "evaluations"),
@@ -92,7 +79,7 @@ fn limits_stop_a_run_and_are_named() {
 
 #[test]
 fn a_detached_run_is_watched_stopped_and_resumed() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = endless(&shell);
     assert_eq!(state(&shell, &run), "running");
 
@@ -125,7 +112,7 @@ fn a_detached_run_is_watched_stopped_and_resumed() {
 
 #[test]
 fn ctrl_c_stops_the_run_cleanly_and_says_how_to_go_on() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let evolve = shell.start("evolve sphere.toml --max-generations 1000000000");
     evolve.waits_for("\ngeneration");
     evolve.interrupt();
@@ -139,7 +126,7 @@ fn ctrl_c_stops_the_run_cleanly_and_says_how_to_go_on() {
 
 #[test]
 fn a_run_survives_the_daemon() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = endless(&shell);
     let watch = shell.start(&format!("runs watch {run}"));
     watch.waits_for("generation");
@@ -155,7 +142,7 @@ fn a_run_survives_the_daemon() {
 
 #[test]
 fn who_watches_a_run_gives_up_when_its_daemon_stays_away() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = endless(&shell);
     let watch = shell.start(&format!("runs watch {run}"));
     watch.waits_for("generation");
@@ -167,7 +154,7 @@ fn who_watches_a_run_gives_up_when_its_daemon_stays_away() {
 
 #[test]
 fn an_agent_is_shown_exported_and_measured_again() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --seed 3 --max-generations 12");
     let (run_id, best) = (run["id"].as_str().unwrap(), run["best_agent"].as_str().unwrap());
     let agent = shell.json(&format!("agents show {best}"));
@@ -206,7 +193,7 @@ fn an_agent_is_shown_exported_and_measured_again() {
 
 #[test]
 fn measurements_by_hand_are_in_the_agents_journal_and_in_what_is_exported() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --seed 3 --max-generations 1");
     let best = run["best_agent"].as_str().unwrap();
     let before = shell.json(&format!("agents show {best}"));
@@ -267,7 +254,7 @@ fn measurements_by_hand_are_in_the_agents_journal_and_in_what_is_exported() {
 
 #[test]
 fn journals_are_filtered_and_exported() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --seed 3 --max-generations 12");
     let (run_id, best) = (run["id"].as_str().unwrap(), run["best_agent"].as_str().unwrap());
     let text = shell.good(&format!("journal {best}"));
@@ -297,7 +284,7 @@ fn journals_are_filtered_and_exported() {
 
 #[test]
 fn lineage_is_walked_compared_and_drawn() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --seed 3 --max-generations 12");
     let (run_id, best) = (run["id"].as_str().unwrap(), run["best_agent"].as_str().unwrap());
     let ancestors = shell.json(&format!("lineage ancestors {best} --limit 1000"));
@@ -323,7 +310,7 @@ fn lineage_is_walked_compared_and_drawn() {
 
 #[test]
 fn an_export_is_verified_without_a_daemon_and_forgery_is_found() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --seed 3 --max-generations 4");
     let best = run["best_agent"].as_str().unwrap().to_owned();
     let sound = shell.json(&format!("lineage verify {best}"));
@@ -363,7 +350,7 @@ fn an_export_is_verified_without_a_daemon_and_forgery_is_found() {
 
 #[test]
 fn what_is_not_there_is_named() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     shell.good("up");
     let missing = "0198c2a4-7f3e-7000-8003-000000000000";
     for line in [
@@ -383,7 +370,7 @@ fn what_is_not_there_is_named() {
 
 #[test]
 fn sessions_hold_their_runs() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let session = shell.good("session new packing");
     let run = shell.json("evolve sphere.toml --max-generations 2 --session packing");
     assert_eq!(run["session"], session.trim());

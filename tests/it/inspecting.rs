@@ -6,21 +6,9 @@ use serde_json::Value;
 
 use crate::shell::{Shell, cut_off};
 
-const SPHERE: &str = "\
-name = \"sphere\"\n\
-[params.x]\ntype = \"real\"\nmin = -5\nmax = 5\ncount = 3\n\
-[search]\npopulation = 8\n\
-[suite]\nname = \"sphere\"\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 3\n";
-
-fn shell() -> Shell {
-    let shell = Shell::new();
-    shell.write("sphere.toml", SPHERE);
-    shell
-}
-
 #[test]
 fn sessions_are_listed_the_last_used_first() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let none = shell.run("session list");
     assert_eq!((none.status, none.out.as_str()), (0, ""));
     assert!(none.err.contains("`darwin session new NAME`"), "{}", none.err);
@@ -52,7 +40,7 @@ fn sessions_are_listed_the_last_used_first() {
 
 #[test]
 fn the_specification_of_a_run_makes_the_same_run_again() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --population 12 --max-generations 3");
     assert_eq!(run["agents"], 48, "{run}");
     let spec = shell.good(&format!("runs show {} --spec", run["id"].as_str().unwrap()));
@@ -92,7 +80,7 @@ fn the_sandbox_that_was_asked_for_is_stamped_on_results() {
 
 #[test]
 fn an_agent_and_its_files_are_shown() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     shell.write("code/main.txt", "# EVOLVE-BLOCK-START\n1.0\n# EVOLVE-BLOCK-END\n");
     shell.write("code/sub/more.txt", "2.0\n");
     shell.write(
@@ -134,7 +122,7 @@ fn an_agent_and_its_files_are_shown() {
 
 #[test]
 fn a_lineage_is_exported_into_a_pipe() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --max-generations 4");
     let best = run["best_agent"].as_str().unwrap();
     let whole = shell.path("whole.car");
@@ -155,7 +143,7 @@ fn a_lineage_is_exported_into_a_pipe() {
 
 #[test]
 fn damage_is_named_wherever_it_is_looked_at_and_nothing_is_dropped() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     let run = shell.json("evolve sphere.toml --max-generations 6");
     let best = run["best_agent"].as_str().unwrap();
     shell.good(&format!("lineage verify {best}"));
@@ -204,7 +192,7 @@ fn damage_is_named_wherever_it_is_looked_at_and_nothing_is_dropped() {
 
 #[test]
 fn a_database_that_is_none_is_not_started_on() {
-    let shell = shell();
+    let shell = Shell::with_sphere();
     shell.good("evolve sphere.toml --max-generations 2");
     shell.good("down");
     let database = shell.paths().store().join("warm.db");

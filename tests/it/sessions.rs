@@ -5,17 +5,10 @@ use std::{fs, path::Path, process::Stdio};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::shell::{Said, Shell};
-
-const SPHERE: &str = "\
-name = \"sphere\"\n\
-[params.x]\ntype = \"real\"\nmin = -5\nmax = 5\ncount = 3\n\
-[search]\npopulation = 8\n\
-[suite]\nname = \"sphere\"\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 3\n";
+use crate::shell::{SPHERE, Said, Shell};
 
 fn shell() -> Shell {
-    let shell = Shell::new();
-    shell.write("sphere.toml", SPHERE);
+    let shell = Shell::with_sphere();
     shell.write("suite.toml", SPHERE.split_once("[suite]\n").unwrap().1);
     shell
 }

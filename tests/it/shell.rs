@@ -28,6 +28,12 @@ pub struct Shell {
     darwin: PathBuf,
 }
 
+/// A spec that is quick: the sphere in three dimensions.
+pub const SPHERE: &str = "\
+name = \"sphere\"\n\
+[params.x]\ntype = \"real\"\nmin = -5\nmax = 5\ncount = 3\n\
+[search]\npopulation = 8\n\
+[suite]\nname = \"sphere\"\nkind = \"builtin\"\nfunction = \"sphere\"\ndimensions = 3\n";
 /// A user without any rights.
 const NOBODY: u32 = 65_534;
 
@@ -41,6 +47,13 @@ pub struct Said {
 impl Shell {
     pub fn new() -> Self {
         Self::with(&[("DARWIN_HOME", "home")])
+    }
+
+    /// One with [`SPHERE`] in `sphere.toml`.
+    pub fn with_sphere() -> Self {
+        let shell = Self::new();
+        shell.write("sphere.toml", SPHERE);
+        shell
     }
 
     /// One whose environment names these directories below the working directory.
