@@ -2,7 +2,7 @@
 //! one home to a daemon: it ends when that is gone.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -98,7 +98,11 @@ impl Lock {
             let mut holder = String::new();
             let read = (&file).take(20).read_to_string(&mut holder);
             let holder = read.ok().and_then(|_| holder.trim().parse::<u32>().ok());
-            let gone = holder.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
+            // One that is being ended has no program any more, but its files for a moment.
+            let gone = holder.is_some_and(|pid| {
+                let program = fs::read_link(format!("/proc/{pid}/exe"));
+                program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            });
             if !gone || Instant::now() >= until {
                 let holder = holder.map_or_else(String::new, |pid| format!(" (process {pid})"));
                 return Err(HomeError::Taken { dir: dir.to_owned(), holder });
