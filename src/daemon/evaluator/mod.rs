@@ -410,10 +410,14 @@ fn rules(suite: &Suite, profile: Profile) -> Rules {
     }
 }
 
-/// Whether the process in a name like `suite-PID-1` is there.
+/// Whether the process in a name like `suite-PID-1` is there: one that was killed, and that nobody
+/// has waited for yet, has no program any more.
 fn is_alive(name: &std::ffi::OsStr) -> bool {
     let pid = name.to_str().and_then(|name| name.split('-').nth(1)?.parse::<u32>().ok());
-    pid.is_some_and(|pid| std::path::Path::new("/proc").join(pid.to_string()).exists())
+    pid.is_some_and(|pid| match std::fs::read_link(format!("/proc/{pid}/exe")) {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    })
 }
 
 /// A suite made ready.
