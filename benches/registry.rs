@@ -166,6 +166,7 @@ async fn ours(dir: &Path, agents: u64) -> u64 {
         seed: 1,
         objective: "score".to_owned(),
         divisor: -1.0,
+        origin: None,
     };
     registry.create_run(run).await.expect("a run");
     let (memory, bytes, time, began) = (resident(), disk(), cpu(), Instant::now());

@@ -32,7 +32,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('evolve', 'evolve', [CompletionResultType]::ParameterValue, 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task')
-            [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'List, show, watch, stop and resume runs')
+            [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'List, show, watch, stop and resume runs, or go back in one')
             [CompletionResult]::new('eval', 'eval', [CompletionResultType]::ParameterValue, 'Evaluate an agent, or a directory, against a suite')
             [CompletionResult]::new('agents', 'agents', [CompletionResultType]::ParameterValue, 'Show agents and write them to disk')
             [CompletionResult]::new('lineage', 'lineage', [CompletionResultType]::ParameterValue, 'Show, compare, verify and export where agents come from')
@@ -84,7 +84,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List runs, the newest first')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show a run: its state, its best agent, why it ended')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Follow a run to its end; Ctrl-C leaves, and the run goes on')
-            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop a run once what is being evaluated is done')
+            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop a run once what is being evaluated is done, or at once')
+            [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Go back to an earlier generation, and set aside what came after it')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Take a run that stopped, failed or finished up again, with wider limits if given')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -128,6 +129,23 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;runs;stop' {
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Every run that is at work')
+            [CompletionResult]::new('--now', '--now', [CompletionResultType]::ParameterName, 'Kill what is being evaluated; nothing comes of it')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;runs;rollback' {
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'The last generation that counts')
+            [CompletionResult]::new('--before', '--before', [CompletionResultType]::ParameterName, 'The generation before that of this agent, by id or a unique start of it')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--resume', '--resume', [CompletionResultType]::ParameterName, 'Take the new run up at once')
+            [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'With --resume: return at once; the run goes on in the daemon')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
@@ -156,7 +174,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List runs, the newest first')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show a run: its state, its best agent, why it ended')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Follow a run to its end; Ctrl-C leaves, and the run goes on')
-            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop a run once what is being evaluated is done')
+            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop a run once what is being evaluated is done, or at once')
+            [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Go back to an earlier generation, and set aside what came after it')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Take a run that stopped, failed or finished up again, with wider limits if given')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -171,6 +190,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;runs;help;stop' {
+            break
+        }
+        'darwin;runs;help;rollback' {
             break
         }
         'darwin;runs;help;resume' {
@@ -833,7 +855,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         }
         'darwin;help' {
             [CompletionResult]::new('evolve', 'evolve', [CompletionResultType]::ParameterValue, 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task')
-            [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'List, show, watch, stop and resume runs')
+            [CompletionResult]::new('runs', 'runs', [CompletionResultType]::ParameterValue, 'List, show, watch, stop and resume runs, or go back in one')
             [CompletionResult]::new('eval', 'eval', [CompletionResultType]::ParameterValue, 'Evaluate an agent, or a directory, against a suite')
             [CompletionResult]::new('agents', 'agents', [CompletionResultType]::ParameterValue, 'Show agents and write them to disk')
             [CompletionResult]::new('lineage', 'lineage', [CompletionResultType]::ParameterValue, 'Show, compare, verify and export where agents come from')
@@ -859,7 +881,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List runs, the newest first')
             [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show a run: its state, its best agent, why it ended')
             [CompletionResult]::new('watch', 'watch', [CompletionResultType]::ParameterValue, 'Follow a run to its end; Ctrl-C leaves, and the run goes on')
-            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop a run once what is being evaluated is done')
+            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop a run once what is being evaluated is done, or at once')
+            [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Go back to an earlier generation, and set aside what came after it')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Take a run that stopped, failed or finished up again, with wider limits if given')
             break
         }
@@ -873,6 +896,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;runs;stop' {
+            break
+        }
+        'darwin;help;runs;rollback' {
             break
         }
         'darwin;help;runs;resume' {

@@ -232,6 +232,9 @@ _darwin() {
             darwin__subcmd__help__subcmd__runs,resume)
                 cmd="darwin__subcmd__help__subcmd__runs__subcmd__resume"
                 ;;
+            darwin__subcmd__help__subcmd__runs,rollback)
+                cmd="darwin__subcmd__help__subcmd__runs__subcmd__rollback"
+                ;;
             darwin__subcmd__help__subcmd__runs,show)
                 cmd="darwin__subcmd__help__subcmd__runs__subcmd__show"
                 ;;
@@ -355,6 +358,9 @@ _darwin() {
             darwin__subcmd__runs,resume)
                 cmd="darwin__subcmd__runs__subcmd__resume"
                 ;;
+            darwin__subcmd__runs,rollback)
+                cmd="darwin__subcmd__runs__subcmd__rollback"
+                ;;
             darwin__subcmd__runs,show)
                 cmd="darwin__subcmd__runs__subcmd__show"
                 ;;
@@ -372,6 +378,9 @@ _darwin() {
                 ;;
             darwin__subcmd__runs__subcmd__help,resume)
                 cmd="darwin__subcmd__runs__subcmd__help__subcmd__resume"
+                ;;
+            darwin__subcmd__runs__subcmd__help,rollback)
+                cmd="darwin__subcmd__runs__subcmd__help__subcmd__rollback"
                 ;;
             darwin__subcmd__runs__subcmd__help,show)
                 cmd="darwin__subcmd__runs__subcmd__help__subcmd__show"
@@ -1544,7 +1553,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__runs)
-            opts="list show watch stop resume"
+            opts="list show watch stop rollback resume"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1572,6 +1581,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__runs__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__runs__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2595,7 +2618,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__runs)
-            opts="-q -h --json --quiet --no-start --address --identity --help list show watch stop resume help"
+            opts="-q -h --json --quiet --no-start --address --identity --help list show watch stop rollback resume help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2623,7 +2646,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__runs__subcmd__help)
-            opts="list show watch stop resume help"
+            opts="list show watch stop rollback resume help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2665,6 +2688,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__runs__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__runs__subcmd__help__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2800,6 +2837,42 @@ _darwin() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        darwin__subcmd__runs__subcmd__rollback)
+            opts="-q -h --to --before --resume --detach --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --before)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         darwin__subcmd__runs__subcmd__show)
             opts="-q -h --spec --json --quiet --no-start --address --identity --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2829,7 +2902,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__runs__subcmd__stop)
-            opts="-q -h --json --quiet --no-start --address --identity --help"
+            opts="-q -h --all --now --json --quiet --no-start --address --identity --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

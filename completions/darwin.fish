@@ -32,7 +32,7 @@ complete -c darwin -n "__fish_darwin_needs_command" -l no-start -d 'Do not start
 complete -c darwin -n "__fish_darwin_needs_command" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_needs_command" -s V -l version -d 'Print version'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task'
-complete -c darwin -n "__fish_darwin_needs_command" -f -a "runs" -d 'List, show, watch, stop and resume runs'
+complete -c darwin -n "__fish_darwin_needs_command" -f -a "runs" -d 'List, show, watch, stop and resume runs, or go back in one'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "eval" -d 'Evaluate an agent, or a directory, against a suite'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "agents" -d 'Show agents and write them to disk'
 complete -c darwin -n "__fish_darwin_needs_command" -f -a "lineage" -d 'Show, compare, verify and export where agents come from'
@@ -66,18 +66,19 @@ complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l json -d 'Print 
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand evolve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -l no-start -d 'Do not start a daemon if none runs'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "list" -d 'List runs, the newest first'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "show" -d 'Show a run: its state, its best agent, why it ended'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "watch" -d 'Follow a run to its end; Ctrl-C leaves, and the run goes on'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "stop" -d 'Stop a run once what is being evaluated is done'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop resume help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "list" -d 'List runs, the newest first'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "show" -d 'Show a run: its state, its best agent, why it ended'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "watch" -d 'Follow a run to its end; Ctrl-C leaves, and the run goes on'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "stop" -d 'Stop a run once what is being evaluated is done, or at once'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "rollback" -d 'Go back to an earlier generation, and set aside what came after it'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and not __fish_seen_subcommand_from list show watch stop rollback resume help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l session -d 'Only those of this session, by id or name' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l limit -d 'At most this many' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from list" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
@@ -101,10 +102,22 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l all -d 'Every run that is at work'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l now -d 'Kill what is being evaluated; nothing comes of it'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l to -d 'The last generation that counts' -r
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l before -d 'The generation before that of this agent, by id or a unique start of it' -r
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l resume -d 'Take the new run up at once'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l detach -d 'With --resume: return at once; the run goes on in the daemon'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l max-evaluations -d 'Stop after this many evaluations in all' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l max-generations -d 'Stop after this many generations in all' -r
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from resume" -l max-time -d 'Stop after this much time at work in all, like 90s, 5m or 1h30m' -r
@@ -119,7 +132,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "list" -d 'List runs, the newest first'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show a run: its state, its best agent, why it ended'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "watch" -d 'Follow a run to its end; Ctrl-C leaves, and the run goes on'
-complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop a run once what is being evaluated is done'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "stop" -d 'Stop a run once what is being evaluated is done, or at once'
+complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "rollback" -d 'Go back to an earlier generation, and set aside what came after it'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
 complete -c darwin -n "__fish_darwin_using_subcommand runs; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand eval" -l suite -d 'The suite: a suite.toml, a darwin.toml with one, or the directory of either or of an OpenEvolve problem or a ShinkaEvolve task [default: that of the project in DIR]' -r -F
@@ -476,7 +490,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand man" -s q -l quiet -d 'Say
 complete -c darwin -n "__fish_darwin_using_subcommand man" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand man" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "evolve" -d 'Evolve agents against a suite, from a darwin.toml, an OpenEvolve problem or a ShinkaEvolve task'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "runs" -d 'List, show, watch, stop and resume runs'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "runs" -d 'List, show, watch, stop and resume runs, or go back in one'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "eval" -d 'Evaluate an agent, or a directory, against a suite'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "agents" -d 'Show agents and write them to disk'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_subcommand_from evolve runs eval agents lineage journal session store pki status doctor config up down explain completions man help" -f -a "lineage" -d 'Show, compare, verify and export where agents come from'
@@ -496,7 +510,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and not __fish_seen_
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "list" -d 'List runs, the newest first'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "show" -d 'Show a run: its state, its best agent, why it ended'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "watch" -d 'Follow a run to its end; Ctrl-C leaves, and the run goes on'
-complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "stop" -d 'Stop a run once what is being evaluated is done'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "stop" -d 'Stop a run once what is being evaluated is done, or at once'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "rollback" -d 'Go back to an earlier generation, and set aside what came after it'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from runs" -f -a "resume" -d 'Take a run that stopped, failed or finished up again, with wider limits if given'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from agents" -f -a "show" -d 'Show an agent: its score, parents, operators, files and parameters'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from agents" -f -a "files" -d 'List an agent\'s files, or print one'

@@ -270,3 +270,54 @@ async fn later_seeds(link: &Link, agent: &str) -> Vec<u64> {
     };
     events.filter_map(seed).collect()
 }
+
+/// How often the daemon is killed while a run goes back.
+const ROLLBACK_KILLS: usize = 16;
+
+/// A way back that was asked for is made whole, or not at all, and asking again makes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_goes_back_once_whenever_the_daemon_is_killed() {
+    let mut chaos = ChaCha8Rng::seed_from_u64(SEED);
+    let mut home = Home::new();
+    let mut link = home.start().await;
+    let mut at_once = 0;
+    for kill in 0..ROLLBACK_KILLS {
+        let number = u8::try_from(kill).unwrap_or(0);
+        let [old, new] =
+            [7, 107].map(|kind| RunId::new(1_700_000_000_000 + kill as u64, [kind + number; 10]));
+        let spec = spec(kill).replace(&format!("evaluations = {AGENTS}"), "generations = 1000000");
+        link.runs().start(start_request(old, &spec).keyed()).await.expect("the run starts");
+        while show(&link, old).await.generation < 9 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let to = Some(v1::rollback_request::To::Generation(5));
+        let run_id = new.as_bytes().to_vec().into();
+        let back = v1::RollbackRequest { run_id, run: old.to_string(), to };
+        let (mut runs, request) = (link.runs(), back.clone().keyed());
+        let asked = tokio::spawn(async move { runs.rollback(request).await });
+        tokio::time::sleep(Duration::from_micros(chaos.random_range(0..400_000))).await;
+        home.kill();
+        drop(asked.await);
+        link = home.start().await;
+        let there = v1::RunRef { run: new.to_string() };
+        at_once += usize::from(link.runs().show(there).await.is_ok());
+        let run = link.runs().rollback(back.keyed()).await.expect("it goes back").into_inner();
+        assert_eq!(run.origin, old.as_bytes().to_vec(), "kill {kill}, seed {SEED}");
+        assert_eq!((run.state.as_str(), run.origin_generation), ("stopped", 5));
+        assert_eq!(show(&link, old).await.state, "stopped", "kill {kill}, seed {SEED}");
+        let resume = v1::ResumeRequest {
+            run: new.to_string(),
+            generations: Some(9),
+            ..v1::ResumeRequest::default()
+        };
+        link.runs().resume(resume).await.expect("it goes on");
+        let run = finished(&link, new, PATIENCE).await;
+        assert_eq!((run.state.as_str(), run.generation), ("finished", 9), "{}", run.reason);
+        let agent = AgentId::try_from(&run.best_agent[..]).expect("a best agent").to_string();
+        let verified = link.lineage().verify(v1::AgentRef { agent }).await;
+        assert_eq!(verified.expect("its lineage is checked").into_inner().fault, "");
+    }
+    assert!((1..ROLLBACK_KILLS).contains(&at_once), "{at_once} of {ROLLBACK_KILLS} were made");
+    let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
+    assert_eq!(verified.expect("the store can be checked").into_inner().fault, "", "seed {SEED}");
+}

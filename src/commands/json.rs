@@ -30,6 +30,8 @@ pub fn run(run: &Run) -> Value {
         "seed": run.seed,
         "started_ms": run.started_ms,
         "elapsed_ms": run.elapsed_ms,
+        "origin": some_id(&run.origin),
+        "origin_generation": (!run.origin.is_empty()).then_some(run.origin_generation),
     })
 }
 

@@ -3,12 +3,21 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use futures_util::future::try_join_all;
 use serde_json::json;
 
-use crate::wire::v1::{ListRunsRequest, ResumeRequest, Run, RunRef};
+use crate::{
+    domain::id::RunId,
+    link::client::Link,
+    wire::{
+        convert,
+        envelope::Keyed as _,
+        v1::{ListRunsRequest, ResumeRequest, RollbackRequest, Run, RunRef, rollback_request::To},
+    },
+};
 
 use super::{
-    context::{Context, now_ms},
+    context::{Context, now_ms, random},
     error::Failure,
     json, naming,
     output::Side,
@@ -17,7 +26,7 @@ use super::{
     watch::{self, CtrlC},
 };
 
-/// List, show, watch, stop and resume runs
+/// List, show, watch, stop and resume runs, or go back in one
 ///
 /// A run may be named by its id or a unique start of it.
 #[derive(Debug, Args)]
@@ -60,13 +69,37 @@ enum Verb {
         /// The run
         run: String,
     },
-    /// Stop a run once what is being evaluated is done
+    /// Stop a run once what is being evaluated is done, or at once
     #[command(after_help = "Examples:
-  darwin runs stop 0198c2a4-7f3e")]
+  darwin runs stop 0198c2a4-7f3e
+  darwin runs stop 0198c2a4-7f3e --now    # kills what it executes
+  darwin runs stop --all --now            # every run here
+
+What was evaluated is kept; what is killed is evaluated again when the run is resumed.")]
+    #[command(
+        override_usage = "darwin runs stop [--now] <RUN>\n       darwin runs stop [--now] --all"
+    )]
     Stop {
         /// The run
-        run: String,
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        run: Option<String>,
+        /// Every run that is at work
+        #[arg(long)]
+        all: bool,
+        /// Kill what is being evaluated; nothing comes of it
+        #[arg(long)]
+        now: bool,
     },
+    /// Go back to an earlier generation, and set aside what came after it
+    #[command(after_help = "Examples:
+  darwin runs rollback 0198c2a4-7f3e              # to the generation before its last
+  darwin runs rollback 0198c2a4-7f3e --to 40
+  darwin runs rollback 0198c2a4-7f3e --before 0198c2a4-8000 --resume
+
+A run at work is killed. A new run takes the generations that count as its past and draws other
+random numbers from there; it rests until it is resumed. What the old run made later stays on
+record there, for whoever looks into it, and counts for nothing in the new one.")]
+    Rollback(Rollback),
     /// Take a run that stopped, failed or finished up again, with wider limits if given
     #[command(after_help = "Examples:
   darwin runs resume 0198c2a4-7f3e
@@ -74,6 +107,24 @@ enum Verb {
 
 Limits count from the start of the run, not from here. Ctrl-C stops the run.")]
     Resume(Resume),
+}
+
+#[derive(Debug, Args)]
+struct Rollback {
+    /// The run
+    run: String,
+    /// The last generation that counts
+    #[arg(long, value_name = "GENERATION", conflicts_with = "before")]
+    to: Option<u64>,
+    /// The generation before that of this agent, by id or a unique start of it
+    #[arg(long, value_name = "AGENT")]
+    before: Option<String>,
+    /// Take the new run up at once
+    #[arg(long)]
+    resume: bool,
+    /// With --resume: return at once; the run goes on in the daemon
+    #[arg(long, requires = "resume")]
+    detach: bool,
 }
 
 #[derive(Debug, Args)]
@@ -122,19 +173,16 @@ impl Runs {
                 let run = runs.show(RunRef { run }).await?.into_inner();
                 watch::to_the_end(context, &link, run, CtrlC::Leaves, true).await
             }
-            Verb::Stop { run } => {
-                let run = runs.stop(RunRef { run }).await?.into_inner();
+            Verb::Stop { run: Some(run), now, .. } => {
+                let run = stop(&link, run, now).await?;
                 if context.out.json() {
                     return context.out.document("run", json::run(&run));
                 }
-                let run_id = id(&run.id);
-                let line = match run.state.as_str() {
-                    "running" => format!("run {run_id} stops once its evaluations are done"),
-                    state => format!("run {run_id} is {state}; `darwin runs resume {run_id}`"),
-                };
-                context.out.note(line);
+                context.out.note(stopped(&run));
                 Ok(())
             }
+            Verb::Stop { run: None, now, .. } => stop_all(context, &link, now).await,
+            Verb::Rollback(rollback) => roll_back(context, &link, rollback).await,
             Verb::Resume(resume) => {
                 let request = ResumeRequest {
                     run: resume.run,
@@ -151,6 +199,65 @@ impl Runs {
             }
         }
     }
+}
+
+async fn stop(link: &Link, run: String, now: bool) -> Result<Run, Failure> {
+    let (mut runs, run) = (link.runs(), RunRef { run });
+    let answer = if now { runs.kill(run).await? } else { runs.stop(run).await? };
+    Ok(answer.into_inner())
+}
+
+fn stopped(run: &Run) -> String {
+    let run_id = id(&run.id);
+    match run.state.as_str() {
+        "running" => format!("run {run_id} stops once its evaluations are done"),
+        state => format!("run {run_id} is {state}; `darwin runs resume {run_id}`"),
+    }
+}
+
+/// Stops every run that is at work, all of them at the same time.
+async fn stop_all(context: &mut Context, link: &Link, now: bool) -> Result<(), Failure> {
+    let request = ListRunsRequest { session: String::new(), limit: 1000 };
+    let all = link.runs().list(request).await?.into_inner().runs;
+    let at_work = all.into_iter().filter(|run| run.state == "running");
+    let stops = at_work.map(|run| stop(link, id(&run.id), now));
+    let runs = try_join_all(stops).await?;
+    if context.out.json() {
+        let runs: Vec<_> = runs.iter().map(json::run).collect();
+        return context.out.document("runs", json!({"runs": runs}));
+    }
+    if runs.is_empty() {
+        context.out.note("no run is at work");
+    }
+    for run in &runs {
+        context.out.note(stopped(run));
+    }
+    Ok(())
+}
+
+async fn roll_back(context: &mut Context, link: &Link, rollback: Rollback) -> Result<(), Failure> {
+    let Rollback { run, to, before, resume, detach } = rollback;
+    let request = RollbackRequest {
+        run_id: convert::bytes(RunId::new(now_ms(), random()).as_bytes()),
+        run,
+        to: to.map(To::Generation).or_else(|| before.map(To::Before)),
+    };
+    let mut run = link.runs().rollback(request.keyed()).await?.into_inner();
+    if !resume {
+        let run_id = id(&run.id);
+        let (generation, origin) = (run.origin_generation, short(&run.origin));
+        context.out.note(format_args!(
+            "run {run_id} goes on from generation {generation} of run {origin}; \
+             `darwin runs resume {run_id}` takes it up"
+        ));
+        return show(context, &run);
+    }
+    let request = ResumeRequest { run: id(&run.id), ..ResumeRequest::default() };
+    run = link.runs().resume(request).await?.into_inner();
+    if detach {
+        return show(context, &run);
+    }
+    watch::to_the_end(context, link, run, CtrlC::StopsRun, false).await
 }
 
 fn list(context: &mut Context, runs: &[Run], limit: u32) -> Result<(), Failure> {
@@ -204,6 +311,10 @@ fn show(context: &mut Context, run: &Run) -> Result<(), Failure> {
     }
     let mut pairs = view::summary(run);
     pairs.insert(2, ("session", short(&run.session_id)));
+    if !run.origin.is_empty() {
+        let from = format!("generation {} of run {}", run.origin_generation, short(&run.origin));
+        pairs.push(("goes on from", from));
+    }
     pairs.push(("started", text::utc(run.started_ms)));
     if run.shredded {
         pairs.push(("content", naming::SHREDDED.to_owned()));

@@ -6,11 +6,13 @@ use crate::domain::role::Role::{self, Operator, Reader, User};
 use super::v1::stream_request::Request;
 
 /// The methods by their path, and the role that each needs.
-const METHODS: [(&str, Role); 25] = [
+const METHODS: [(&str, Role); 27] = [
     ("/darwin.v1.Runs/Start", User),
     ("/darwin.v1.Runs/List", Reader),
     ("/darwin.v1.Runs/Show", Reader),
     ("/darwin.v1.Runs/Stop", User),
+    ("/darwin.v1.Runs/Kill", User),
+    ("/darwin.v1.Runs/Rollback", User),
     ("/darwin.v1.Runs/Resume", User),
     ("/darwin.v1.Evaluations/Evaluate", User),
     ("/darwin.v1.Agents/Show", Reader),

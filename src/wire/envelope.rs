@@ -23,7 +23,7 @@ use super::{
     fault::Fault,
     limits::MAX_HEADER,
     methods::Method,
-    v1::{CreateSessionRequest, Header, StartRequest},
+    v1::{CreateSessionRequest, Header, RollbackRequest, StartRequest},
 };
 
 #[cfg(test)]
@@ -72,6 +72,12 @@ pub trait Keyed: Sized {
 }
 
 impl Keyed for StartRequest {
+    fn id(&self) -> &[u8] {
+        &self.run_id
+    }
+}
+
+impl Keyed for RollbackRequest {
     fn id(&self) -> &[u8] {
         &self.run_id
     }

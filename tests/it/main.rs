@@ -15,6 +15,7 @@ mod shell;
 mod basics;
 mod places;
 mod evolving;
+mod halting;
 mod evaluating;
 mod inspecting;
 mod terminal;

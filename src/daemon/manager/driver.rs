@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::{
     error::ManagerError,
     measure::{Measure, Measured, Often},
-    replay::Replay,
+    replay::{Past, Replay},
     view::{Meter, RunView, better},
 };
 use crate::{
@@ -70,10 +70,16 @@ pub(super) struct Driver {
     /// Whether it may not make these agents again: in steady state they depend on the order of
     /// results, and an engine of another version may have made them.
     pub adopts: bool,
+    /// Whether it knows nothing yet, of the runs before this one neither.
+    pub fresh: bool,
     pub bench: Arc<Bench>,
     pub registry: Registry,
     pub view: watch::Sender<RunView>,
     pub cancel: CancellationToken,
+    /// As `cancel`, but what is being evaluated is ended with it.
+    pub kill: CancellationToken,
+    /// The runs that this one goes on from.
+    pub past: Past,
 }
 
 /// Why a driver came to rest.
@@ -83,6 +89,8 @@ pub(super) enum End {
     Finished(String),
     /// It was asked to.
     Cancelled,
+    /// It was killed.
+    Killed,
 }
 
 struct Pending {
@@ -146,6 +154,9 @@ impl Driver {
 impl Drive {
     async fn work(&mut self) -> Result<End, ManagerError> {
         let d = &mut self.d;
+        if d.fresh {
+            d.past.adopt(&d.registry, &mut d.engine).await?;
+        }
         let mut replay = Replay::open(&d.registry, d.run, d.after, &mut d.engine, d.adopts).await?;
         if self.d.bench.is_inline() {
             self.work_inline(&mut replay).await
@@ -219,6 +230,8 @@ impl Drive {
             let wake = give_up.or_else(|| self.time_up()).unwrap_or(self.shown + VIEW_EVERY * 20);
             let cancelled = end.is_some();
             tokio::select! {
+                // Dropping the jobs kills all that they execute.
+                () = self.d.kill.cancelled() => return Ok(End::Killed),
                 Some(done) = jobs.next() => {
                     let (proposal, outcome) = done.map_err(|_| ManagerError::Died(self.d.run))?;
                     let finished = self.finish(proposal, outcome?);
@@ -238,6 +251,9 @@ impl Drive {
 
     /// Whether it is time to stop, and why.
     fn ended(&self) -> Option<End> {
+        if self.d.kill.is_cancelled() {
+            return Some(End::Killed);
+        }
         if self.d.cancel.is_cancelled() {
             return Some(End::Cancelled);
         }
@@ -277,14 +293,14 @@ impl Drive {
         let verdict = Verdict::of(fitness, proposal.parent_fitness, proposal.best_before);
         let delta = fitness.zip(proposal.parent_fitness).map(|(own, parent)| own - parent);
         Finished {
-            agent: AgentId::in_run(d.run, proposal.slot),
+            agent: d.past.agent(d.run, proposal.slot),
             proposed: Proposed {
                 run: Some(d.run),
                 generation: proposal.slot.generation,
                 slot: proposal.slot.index,
                 operators: proposal.operators.iter().map(|&name| name.to_owned()).collect(),
                 seed: d.seed,
-                parents: proposal.parents.iter().map(|&p| AgentId::in_run(d.run, p)).collect(),
+                parents: proposal.parents.iter().map(|&p| d.past.agent(d.run, p)).collect(),
                 genome: proposal.genome,
                 space: Arc::clone(&d.space),
             },

@@ -4,7 +4,10 @@ use crate::{
     code::{Code, Retry},
     config::error::SpecError,
     daemon::{evaluator::error::EvaluatorError, registry::error::RegistryError},
-    domain::{id::RunId, lifecycle::Impossible},
+    domain::{
+        id::{AgentId, RunId},
+        lifecycle::Impossible,
+    },
     evolution::error::EngineError,
 };
 
@@ -46,6 +49,24 @@ pub enum ManagerError {
         /// The kind.
         stored: String,
     },
+    /// There is no such generation of the run to go back to.
+    #[error("run {run} has no whole generation {generation} to go back to: {hint}")]
+    NoGeneration {
+        /// The run.
+        run: RunId,
+        /// The generation.
+        generation: u64,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The agent is not one of the run's.
+    #[error("agent {agent} is not of run {run}: name one of `darwin lineage tree {run}`")]
+    Stranger {
+        /// The run.
+        run: RunId,
+        /// The agent.
+        agent: AgentId,
+    },
     /// The daemon drives as many runs as it may.
     #[error("{0} runs are at work, the most that `manager.max_runs` allows; stop one or wait")]
     TooMany(usize),
@@ -82,7 +103,7 @@ impl ManagerError {
             Self::Evaluator(error) => error.code(),
             Self::Registry(error) => error.code(),
             Self::State { .. } | Self::Profile { .. } => Code::Conflict,
-            Self::NoRun(_) => Code::NotFound,
+            Self::NoRun(_) | Self::NoGeneration { .. } | Self::Stranger { .. } => Code::NotFound,
             Self::TooMany(_) => Code::Exhausted,
             Self::ShuttingDown => Code::Unavailable,
             Self::Stalled(_) | Self::Died(_) => Code::Bug,

@@ -7,9 +7,12 @@ mod replay;
 mod measure;
 mod driver;
 mod plan;
+pub mod halt;
 pub mod trial;
 #[cfg(test)]
 mod test_resuming;
+#[cfg(test)]
+mod test_halting;
 
 use std::{
     collections::HashMap,
@@ -46,6 +49,7 @@ use driver::{Driver, End};
 use error::ManagerError;
 use measure::Often;
 use plan::{Plan, suite_digest};
+use replay::Past;
 use turns::Turns;
 use view::RunView;
 
@@ -89,6 +93,8 @@ struct Active {
     view: watch::Receiver<RunView>,
     /// Ends the drive; the run counts as stopped.
     stop: CancellationToken,
+    /// As `stop`, and ends what is being evaluated.
+    kill: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -164,6 +170,7 @@ impl Manager {
             suite_files: start.suite_files,
             workers,
             sandbox: start.profile.as_str().to_owned(),
+            origin: None,
         };
         let (row, made) = self.registry.create_run(new).await?;
         if !made {
@@ -223,30 +230,6 @@ impl Manager {
     #[must_use]
     pub fn running(&self) -> usize {
         self.active().len()
-    }
-
-    /// Stops a run: nothing new begins, what is at work ends or is given up, and all that
-    /// was evaluated is committed before this returns.
-    ///
-    /// # Errors
-    /// If it is not running, or the registry fails.
-    pub async fn stop(&self, id: RunId) -> Result<RunView, ManagerError> {
-        let turn = self.turns.wait(id).await;
-        let watched = self.active().get(&id).map(|active| {
-            active.stop.cancel();
-            active.view.clone()
-        });
-        if let Some(mut view) = watched {
-            // The drive needs its turn to record its end.
-            drop(turn);
-            // The sender is dropped when the drive is over, whatever it says last.
-            drop(view.wait_for(|view| view.row.state != RunState::Running).await);
-        } else {
-            let row = self.row(id).await?;
-            change(&row, RunEvent::Stop)?;
-            self.record(&row, RunState::Stopped, "stopped by the user", row.elapsed_ms).await?;
-        }
-        self.show(id).await
     }
 
     /// Takes a stopped or ended run up again, with new limits where they are given.
@@ -345,8 +328,9 @@ impl Manager {
         let view = RunView::from(row);
         let (sender, receiver) = watch::channel(view.clone());
         let stop = self.shutdown.child_token();
+        let kill = CancellationToken::new();
         let manager = Arc::clone(self);
-        let cancel = stop.clone();
+        let ends = (stop.clone(), kill.clone());
         // The lock is held until the task is in the map, so that it cannot end before.
         let mut active = self.active();
         let task = tokio::spawn(async move {
@@ -356,7 +340,7 @@ impl Manager {
                 plan,
                 Arc::clone(&bench),
                 sender.clone(),
-                cancel,
+                ends,
             ));
             let ended = drive.await.unwrap_or(Err(ManagerError::Died(id)));
             if let Some(bench) = Arc::into_inner(bench) {
@@ -364,7 +348,7 @@ impl Manager {
             }
             manager.settle(ended, &sender).await;
         });
-        active.insert(id, Active { view: receiver, stop, task });
+        active.insert(id, Active { view: receiver, stop, kill, task });
         view
     }
 
@@ -374,12 +358,12 @@ impl Manager {
         plan: Plan,
         bench: Arc<Bench>,
         view: watch::Sender<RunView>,
-        cancel: CancellationToken,
+        ends: (CancellationToken, CancellationToken),
     ) -> Result<End, ManagerError> {
         let mut pause = Duration::from_secs(1);
         loop {
             let agents = view.borrow().row.agents;
-            let drive = async { self.driver(&plan, &bench, &view, &cancel).await?.drive().await };
+            let drive = async { self.driver(&plan, &bench, &view, &ends).await?.drive().await };
             match drive.await {
                 Err(error) if error.passes() => {
                     tracing::warn!(run = %view.borrow().row.id, %error, "the run waits");
@@ -390,7 +374,7 @@ impl Manager {
             let got_on = view.borrow().row.agents > agents;
             pause = if got_on { Duration::from_secs(1) } else { (pause * 2).min(LONGEST_PAUSE) };
             tokio::select! {
-                () = cancel.cancelled() => return Ok(End::Cancelled),
+                () = ends.0.cancelled() => return Ok(End::Cancelled),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -401,7 +385,7 @@ impl Manager {
         plan: &Plan,
         bench: &Arc<Bench>,
         view: &watch::Sender<RunView>,
-        cancel: &CancellationToken,
+        (cancel, kill): &(CancellationToken, CancellationToken),
     ) -> Result<Driver, ManagerError> {
         let id = view.borrow().row.id;
         let mut adopts = plan.spec.search.mode == Mode::SteadyState;
@@ -415,14 +399,14 @@ impl Manager {
             };
             Some((engine.inspect_err(lost).ok()?, saved.after))
         });
-        let (engine, after) = match restored {
-            Some(restored) => restored,
-            None => (Engine::new(plan.setup.clone())?, Cursor::default()),
+        let (engine, after, fresh) = match restored {
+            Some((engine, after)) => (engine, after, false),
+            None => (Engine::new(plan.setup.clone())?, Cursor::default(), true),
         };
         // What is committed, whatever a drive before this one had counted.
-        let fresh = self.row(id).await?;
+        let stored = self.row(id).await?;
         view.send_modify(|view| {
-            view.row = RunRow { elapsed_ms: view.row.elapsed_ms.max(fresh.elapsed_ms), ..fresh };
+            view.row = RunRow { elapsed_ms: view.row.elapsed_ms.max(stored.elapsed_ms), ..stored };
         });
         let row = view.borrow().row.clone();
         Ok(Driver {
@@ -441,10 +425,13 @@ impl Manager {
             engine,
             after,
             adopts,
+            fresh,
+            past: Past::of(&self.registry, row.origin).await?,
             bench: Arc::clone(bench),
             registry: self.registry.clone(),
             view: view.clone(),
             cancel: cancel.clone(),
+            kill: kill.clone(),
         })
     }
 
@@ -453,7 +440,8 @@ impl Manager {
         let (state, reason) = match ended {
             // Still running as far as the registry knows: the next start takes it up.
             Ok(End::Cancelled) if self.shutdown.is_cancelled() => return,
-            Ok(End::Cancelled) => (RunState::Stopped, "stopped by the user".to_owned()),
+            Ok(End::Cancelled) => (RunState::Stopped, halt::STOPPED.to_owned()),
+            Ok(End::Killed) => (RunState::Stopped, halt::KILLED.to_owned()),
             Ok(End::Finished(rule)) => (RunState::Finished, rule),
             Err(error) => (RunState::Failed, error.reason()),
         };

@@ -28,7 +28,7 @@ fn session() -> SessionId {
     SessionId::new(1, [1; 10])
 }
 
-async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
+pub async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
     let stores = Stores::open(dir, &PLACES).unwrap();
     let settings = Settings { group: 16, flush: Duration::from_millis(1), queue: 1024 };
     let registry =
@@ -46,7 +46,7 @@ async fn open(dir: &Path) -> (Registry, Arc<Manager>) {
     (registry.clone(), Manager::new(registry, evaluator, config, 1))
 }
 
-fn start(number: u8, mode: &str, evaluations: u64) -> Start {
+pub fn start(number: u8, mode: &str, evaluations: u64) -> Start {
     let spec_toml = format!(
         "name = \"r\"\nseed = 4\n[search]\nmode = \"{mode}\"\npopulation = 10\n\
          [stop]\nevaluations = {evaluations}\n\
@@ -63,7 +63,7 @@ fn start(number: u8, mode: &str, evaluations: u64) -> Start {
     }
 }
 
-async fn finished(manager: &Manager, id: RunId) {
+pub async fn finished(manager: &Manager, id: RunId) {
     if let Some(mut view) = manager.watch(id) {
         drop(view.wait_for(|view| view.row.state != RunState::Running).await);
     }
@@ -72,7 +72,7 @@ async fn finished(manager: &Manager, id: RunId) {
 }
 
 /// All agents of a run, in the order of their slots.
-async fn agents(registry: &Registry, run: RunId) -> Vec<(Genome, Option<f64>)> {
+pub async fn agents(registry: &Registry, run: RunId) -> Vec<(Genome, Option<f64>)> {
     let mut results = registry.results(run, Cursor::default(), 1000).await.unwrap().results;
     results.sort_unstable_by_key(|(slot, _)| *slot);
     let mut all = Vec::new();
@@ -124,6 +124,7 @@ async fn a_run_of_an_unknown_sandbox_is_not_taken_for_a_full_one() {
             seed: 4,
             objective: "score".to_owned(),
             divisor: 1.0,
+            origin: None,
         };
         registry.create_run(new).await.unwrap();
     }

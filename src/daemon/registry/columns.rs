@@ -43,16 +43,13 @@ impl Registry {
     /// Compares a run's counters with its results, but for a run that goes on meanwhile.
     async fn check_counts(&self, id: RunId) -> Result<(), RegistryError> {
         let before = self.need_run(id).await?;
-        let (mut agents, mut failed, mut best) = (0, 0, f64::NEG_INFINITY);
-        let mut cursor = Some(Cursor::default());
-        while let Some(after) = cursor {
-            let page = self.results(id, after, RESULTS).await?;
-            for (_, fitness) in page.results {
-                agents += 1;
-                failed += u64::from(fitness.is_none());
-                best = best.max(fitness.unwrap_or(best));
-            }
-            cursor = page.next;
+        let (agents, failed, mut best) = self.count(id, u64::MAX).await?;
+        // The best of its past is its own until there is a better one.
+        let mut past = before.origin;
+        while let Some((run, last)) = past {
+            best = best.max(self.count(run, last).await?.2);
+            let origin = self.need_run(run).await?.origin;
+            past = origin.map(|(run, before)| (run, before.min(last)));
         }
         let row = self.need_run(id).await?;
         let counted = (row.agents, row.failed, row.best.map_or(f64::NEG_INFINITY, |best| best.0));
@@ -65,6 +62,22 @@ impl Registry {
             return Err(FormatError::Mismatch(why).into());
         }
         Ok(())
+    }
+
+    /// The agents that a run made up to a generation, those without a score, and the best fitness.
+    async fn count(&self, id: RunId, last: u64) -> Result<(u64, u64, f64), RegistryError> {
+        let (mut agents, mut failed, mut best) = (0, 0, f64::NEG_INFINITY);
+        let mut cursor = Some(Cursor::default());
+        while let Some(after) = cursor {
+            let page = self.results(id, after, RESULTS).await?;
+            for (_, fitness) in page.results.iter().filter(|(slot, _)| slot.generation <= last) {
+                agents += 1;
+                failed += u64::from(fitness.is_none());
+                best = best.max(fitness.unwrap_or(best));
+            }
+            cursor = page.next;
+        }
+        Ok((agents, failed, best))
     }
 
     /// The ids of all sessions or runs.

@@ -79,6 +79,7 @@ pub fn new_run(number: u8) -> NewRun {
         seed: u64::MAX - 3,
         objective: "score".to_owned(),
         divisor: -1.0,
+        origin: None,
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::error::RegistryError;
 use crate::{
-    daemon::store::warm::rows::Node,
+    daemon::store::warm::rows::{Node, Origin},
     domain::{
         id::{AgentId, RunId, SessionId, Slot},
         journal::{Evaluated, Judged, Proposed},
@@ -64,6 +64,8 @@ pub struct NewRun {
     /// What a fitness is divided by to be shown: the weight of the only objective, negative if
     /// it is minimised; else 1.
     pub divisor: f64,
+    /// What it goes on from, if it goes on from another run; then it rests until it is resumed.
+    pub origin: Option<Origin>,
 }
 
 /// What a run was started with.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     daemon::store::warm::{
         PAGE, Runs,
-        rows::{Change, NewRunRow, RunRow, StopOverride},
+        rows::{Change, NewRunRow, Origin, RunRow, StopOverride},
     },
     domain::{id::RunId, lifecycle::RunState},
     provenance::seal::BlobKind,
@@ -20,8 +20,8 @@ pub const RESULTS: usize = 16 * PAGE;
 const MAX_NAME: usize = 256;
 
 impl Registry {
-    /// Makes a run, in the state `running`. The same id again gives the run that is there, and
-    /// `false`.
+    /// Makes a run, in the state `running`, or `stopped` if it goes on from another one. The same
+    /// id again gives the run that is there, and `false`.
     ///
     /// # Errors
     /// If there is no such session or it is closed, the files are too large, or it can't be
@@ -49,6 +49,12 @@ impl Registry {
         let plain = serde_ipld_dagcbor::to_vec(&stored)
             .map_err(|error| RegistryError::Invalid(format!("the run's files: {error}")))?;
         let content = session.seal(BlobKind::Run, &plain)?;
+        let (state, reason) = match new.origin {
+            None => (RunState::Running, String::new()),
+            Some(Origin { run, generation, .. }) => {
+                (RunState::Stopped, format!("goes on from generation {generation} of run {run}"))
+            }
+        };
         let row = NewRunRow {
             id: new.id,
             session: new.session,
@@ -60,6 +66,9 @@ impl Registry {
             sandbox: new.sandbox,
             started_ms: self.inner.clock.millis(),
             content,
+            state,
+            reason,
+            origin: new.origin,
         };
         self.change(Change::NewRun(Box::new(row))).await?;
         Ok((self.need_run(new.id).await?, true))

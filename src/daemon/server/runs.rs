@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     daemon::{
-        manager::{Start, error::ManagerError, view::RunView},
+        manager::{Start, error::ManagerError, halt::Back, view::RunView},
         registry::error::RegistryError,
         store::warm::rows::StopOverride,
     },
@@ -16,8 +16,8 @@ use crate::{
         fault::Fault,
         limits,
         v1::{
-            self, ListRunsRequest, ListRunsResponse, Progress, ResumeRequest, RunRef, StartRequest,
-            runs_server::Runs,
+            self, ListRunsRequest, ListRunsResponse, Progress, ResumeRequest, RollbackRequest,
+            RunRef, StartRequest, rollback_request::To, runs_server::Runs,
         },
     },
 };
@@ -84,6 +84,37 @@ impl Runs for Service {
         Ok(Response::new(self.whole(&view.await?).await))
     }
 
+    async fn kill(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
+        let name = request.into_inner().run;
+        let context = self.0.clone();
+        let view = to_the_end(async move {
+            context.ready().await?;
+            let id = context.registry.find_run(&name).await?;
+            Ok::<_, Fault>(context.manager.kill(id).await?)
+        });
+        Ok(Response::new(self.whole(&view.await?).await))
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<RollbackRequest>,
+    ) -> Result<Response<v1::Run>, Status> {
+        let request = keyed(request)?;
+        let context = self.0.clone();
+        let view = to_the_end(async move {
+            context.ready().await?;
+            let new = convert::id("run_id", &request.run_id)?;
+            let id = context.registry.find_run(&request.run).await?;
+            let back = match request.to {
+                None => Back::Last,
+                Some(To::Generation(generation)) => Back::To(generation),
+                Some(To::Before(agent)) => Back::Before(context.registry.find_agent(&agent).await?),
+            };
+            Ok::<_, Fault>(context.manager.roll_back(id, new, back).await?)
+        });
+        Ok(Response::new(self.whole(&view.await?).await))
+    }
+
     async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<v1::Run>, Status> {
         let request = request.into_inner();
         let limits = StopOverride {
@@ -126,6 +157,8 @@ pub fn run(view: &RunView) -> v1::Run {
         waiting: view.waiting.clone().unwrap_or_default(),
         maximize: row.maximize(),
         shredded: false,
+        origin: row.origin.map(|(run, _)| convert::bytes(run.as_bytes())).unwrap_or_default(),
+        origin_generation: row.origin.map(|(_, last)| last).unwrap_or_default(),
     }
 }
 

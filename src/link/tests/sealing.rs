@@ -198,6 +198,12 @@ impl v1::runs_server::Runs for Darwin {
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(Response::new(v1::Run::default()))
     }
+    async fn kill(&self, _: Request<v1::RunRef>) -> Result<Response<v1::Run>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn rollback(&self, _: Request<v1::RollbackRequest>) -> Result<Response<v1::Run>, Status> {
+        Err(Status::unimplemented(""))
+    }
     async fn resume(&self, _: Request<v1::ResumeRequest>) -> Result<Response<v1::Run>, Status> {
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(Response::new(v1::Run::default()))

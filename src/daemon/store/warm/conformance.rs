@@ -9,7 +9,7 @@ use super::{
     memory::MemoryWarm,
     rows::{
         BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow, NewSession,
-        StopOverride,
+        Origin, StopOverride,
     },
     sqlite::SqliteWarm,
 };
@@ -85,7 +85,18 @@ fn new_run() -> Change {
         sandbox: "full".to_owned(),
         started_ms: 77,
         content: Bytes::from_static(b"sealed content"),
+        state: RunState::Running,
+        reason: String::new(),
+        origin: None,
     }))
+}
+
+/// A run that goes on from generation 1 of another one.
+fn going_on(from: RunId) -> Change {
+    let Change::NewRun(mut row) = new_run() else { unreachable!() };
+    row.id = RunId::new(7, [7; 10]);
+    row.origin = Some(Origin { run: from, generation: 1, best: Some((2.5, id(3))) });
+    Change::NewRun(row)
 }
 
 /// Runs a case on every back end, with a session and a run in it.
@@ -201,6 +212,7 @@ async fn a_change_of_what_is_not_there_is_refused() {
             Change::Shred(nobody),
             new_session(session(), 1),
             new_run(),
+            going_on(no_run),
         ];
         for change in changes {
             let refused = warm.write(vec![change.clone()]).await.unwrap_err();
@@ -414,6 +426,17 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
         assert_eq!(rows.result([7; 32]).await.unwrap(), Some(id(3)));
         assert_eq!(rows.result([6; 32]).await.unwrap(), None);
         assert_eq!(rows.check().await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_from_another_begins_with_its_past() {
+    each(async |warm| {
+        let made = group(vec![agent(3, &[], Some(2.5))], Extent { segment: 0, length: 1 });
+        warm.write(vec![made, going_on(run())]).await.unwrap();
+        let row = warm.rows().runs(Runs::All, 1).await.unwrap().remove(0);
+        assert_eq!((row.origin, row.best), (Some((run(), 1)), Some((2.5, id(3)))));
     })
     .await;
 }

@@ -190,6 +190,9 @@ impl Draft<'_> {
 
     fn new_run(&mut self, new: NewRunRow) -> Result<(), StoreError> {
         self.session(new.session)?;
+        if let Some(origin) = new.origin {
+            self.tables.runs.get(&origin.run).ok_or_else(|| missing("run"))?;
+        }
         let row = RunRow {
             node: self.tables.runs.len() as i64 + 1,
             id: new.id,
@@ -200,15 +203,16 @@ impl Draft<'_> {
             seed: new.seed,
             workers: new.workers,
             sandbox: new.sandbox,
-            state: RunState::Running,
-            reason: String::new(),
+            state: new.state,
+            reason: new.reason,
             started_ms: new.started_ms,
             elapsed_ms: 0,
             stop: StopOverride::default(),
             agents: 0,
             failed: 0,
-            generation: 0,
-            best: None,
+            generation: new.origin.map_or(0, |origin| origin.generation),
+            best: new.origin.and_then(|origin| origin.best),
+            origin: new.origin.map(|origin| (origin.run, origin.generation)),
         };
         let run = Run { row, content: new.content, checkpoint: None, last: 0 };
         match self.tables.runs.insert(new.id, run) {

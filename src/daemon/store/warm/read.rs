@@ -106,14 +106,16 @@ pub fn signing_keys(open: &Connection) -> Answer<Vec<([u8; 32], u64)>> {
 const RUN: &str = "SELECT r.node, r.id, s.id, r.name, r.objective, r.divisor, r.seed, r.workers,
         r.sandbox, r.state, r.reason, r.started_ms, r.elapsed_ms, r.stop_generations,
         r.stop_evaluations, r.stop_time, r.stop_target, r.agents, r.failed, r.generation, r.best,
-        a.id
-    FROM run r JOIN session s ON s.node = r.session LEFT JOIN agent a ON a.node = r.best_agent";
+        a.id, o.id, r.origin_generation
+    FROM run r JOIN session s ON s.node = r.session LEFT JOIN agent a ON a.node = r.best_agent
+        LEFT JOIN run o ON o.node = r.origin";
 
 fn run_row(row: &Row<'_>) -> Answer<RunRow> {
     let limit = |column| Ok::<_, Error>(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned));
     let best: Option<f64> = row.get(20)?;
     let whose: Option<[u8; 16]> = row.get(21)?;
     let state: String = row.get(9)?;
+    let origin: Option<[u8; 16]> = row.get(22)?;
     Ok(RunRow {
         node: row.get(0)?,
         id: RunId::from_bytes(row.get(1)?),
@@ -138,6 +140,7 @@ fn run_row(row: &Row<'_>) -> Answer<RunRow> {
         failed: number(row, 18)?,
         generation: number(row, 19)?,
         best: best.zip(whose.map(AgentId::from_bytes)),
+        origin: origin.map(RunId::from_bytes).zip(limit(23)?),
     })
 }
 

@@ -87,6 +87,9 @@ pub struct RunRow {
     pub generation: u64,
     /// The best fitness, and whose it is.
     pub best: Option<(f64, AgentId)>,
+    /// The run that it goes on from, if it goes on from one, and the last generation of that
+    /// run which is its own past.
+    pub origin: Option<(RunId, u64)>,
 }
 
 impl RunRow {
@@ -246,6 +249,23 @@ pub struct NewRunRow {
     pub started_ms: u64,
     /// Its specification and files, sealed.
     pub content: Bytes,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// Why it rests; empty while it runs.
+    pub reason: String,
+    /// The run that it goes on from, if it goes on from one, and how far.
+    pub origin: Option<Origin>,
+}
+
+/// What a run goes on from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Origin {
+    /// The other run, of the same session.
+    pub run: RunId,
+    /// The last generation of it which is the new run's past.
+    pub generation: u64,
+    /// The best of that past, in whichever run it was made.
+    pub best: Option<(f64, AgentId)>,
 }
 
 /// A change of the warm tier.

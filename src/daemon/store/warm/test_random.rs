@@ -16,7 +16,7 @@ use super::{
     memory::MemoryWarm,
     rows::{
         AgentRow, BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow,
-        NewSession, Node, StopOverride,
+        NewSession, Node, Origin, StopOverride,
     },
     sqlite::SqliteWarm,
 };
@@ -91,6 +91,8 @@ fn new_session(n: u8, created_ms: u64, context: Bytes, wrapped: Bytes) -> Change
 }
 
 fn new_run(n: u8, of: u8, seed: u64, started_ms: u64, content: Bytes) -> Change {
+    // Every other one goes on from another, which may not be there.
+    let origin = (seed % 2 == 1).then_some((seed % 5) as u8);
     Change::NewRun(Box::new(NewRunRow {
         id: run(n),
         session: session(of),
@@ -102,6 +104,9 @@ fn new_run(n: u8, of: u8, seed: u64, started_ms: u64, content: Bytes) -> Change 
         sandbox: "full".to_owned(),
         started_ms,
         content,
+        state: RunState::Running,
+        reason: String::new(),
+        origin: origin.map(|of| Origin { run: run(of), generation: u64::from(of), best: None }),
     }))
 }
 
@@ -307,7 +312,7 @@ async fn compare(writes: Vec<Vec<Step>>) {
     for backend in [&memory as &dyn WarmBackend, &other] {
         backend.open([8; 16], 1).await.unwrap();
         let sessions = (0..2).map(|n| new_session(n, 1, Bytes::new(), Bytes::new()));
-        let runs = (0..2).map(|n| new_run(n, n, 1, 2, Bytes::new()));
+        let runs = (0..2).map(|n| new_run(n, n, 2, 2, Bytes::new()));
         backend.write(sessions.chain(runs).collect()).await.unwrap();
     }
     for steps in writes {

@@ -136,7 +136,7 @@ fn new_run(open: &Connection, run: &NewRunRow) -> Result<(), Error> {
     open.execute(
         "INSERT INTO run (id, session, name, objective, divisor, seed, workers, sandbox, state,
              reason, started_ms, elapsed_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, '', ?10, 0)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
         params![
             run.id.as_bytes(),
             session_node(open, run.session)?,
@@ -146,13 +146,30 @@ fn new_run(open: &Connection, run: &NewRunRow) -> Result<(), Error> {
             int(run.seed),
             run.workers,
             run.sandbox,
-            RunState::Running.as_str(),
+            run.state.as_str(),
+            run.reason,
             int(run.started_ms),
         ],
     )?;
+    let node = open.last_insert_rowid();
+    if let Some(origin) = run.origin {
+        let (best, agent) = origin.best.unzip();
+        exactly_one(open.execute(
+            "UPDATE run SET origin = (SELECT node FROM run WHERE id = ?2), origin_generation = ?3,
+                 generation = ?3, best = ?4, best_agent = (SELECT node FROM agent WHERE id = ?5)
+             WHERE node = ?1 AND EXISTS (SELECT 1 FROM run WHERE id = ?2 AND node <> ?1)",
+            params![
+                node,
+                origin.run.as_bytes(),
+                int(origin.generation),
+                best,
+                agent.map(|agent| *agent.as_bytes()),
+            ],
+        )?)?;
+    }
     open.execute(
         "INSERT INTO run_content (run, sealed) VALUES (?1, ?2)",
-        params![open.last_insert_rowid(), &run.content[..]],
+        params![node, &run.content[..]],
     )
     .map(drop)
 }
