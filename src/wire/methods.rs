@@ -51,6 +51,8 @@ mod tests {
         let expected = [
             ("Runs", "Start"),
             ("Runs", "Stop"),
+            ("Runs", "Kill"),
+            ("Runs", "Rollback"),
             ("Runs", "Resume"),
             ("Evaluations", "Evaluate"),
             ("Sessions", "Create"),
