@@ -111,6 +111,7 @@ pub fn evaluation(evaluation: &Evaluation, objectives: &[String]) -> Value {
         "cpu_us": evaluation.cpu_us,
         "max_rss": evaluation.max_rss,
         "isolation": evaluation.isolation,
+        "layers": evaluation.layers,
         "in_process": evaluation.in_process,
         "cached": evaluation.cached,
     })

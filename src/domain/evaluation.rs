@@ -90,6 +90,41 @@ impl Isolation {
     }
 }
 
+/// The layers of a sandbox that not every machine has. The others stand around every full one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Layers {
+    /// Landlock bounded files, devices, TCP and signals once more.
+    pub landlock: bool,
+    /// A control group bounded the memory of all processes together, not of each by itself.
+    pub memory_group: bool,
+    /// A control group bounded how many processes there were.
+    pub process_group: bool,
+}
+
+impl Layers {
+    /// The names of those that were there, as stored (never change one) and shown.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.landlock, "landlock"),
+            (self.memory_group, "memory-group"),
+            (self.process_group, "process-group"),
+        ];
+        all.into_iter().filter(|(there, _)| *there).map(|(_, name)| name)
+    }
+
+    /// Those of that name; none if there is none.
+    #[must_use]
+    pub fn with(mut self, name: &str) -> Option<Self> {
+        match name {
+            "landlock" => self.landlock = true,
+            "memory-group" => self.memory_group = true,
+            "process-group" => self.process_group = true,
+            _ => return None,
+        }
+        Some(self)
+    }
+}
+
 /// The result of evaluating one agent once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -103,6 +138,9 @@ pub struct Evaluation {
     pub usage: Usage,
     /// How it was contained.
     pub isolation: Isolation,
+    /// Which of the layers were there that a machine may lack; none where nothing was executed, and
+    /// of what was recorded before they were.
+    pub layers: Option<Layers>,
     /// Whether candidate and scorer shared a process, so that the score can be forged.
     pub in_process: bool,
     /// Whether it was taken from an earlier evaluation of the same genome.
@@ -129,6 +167,7 @@ impl Evaluation {
             artifacts: BTreeMap::new(),
             usage: Usage::default(),
             isolation: Isolation::default(),
+            layers: None,
             in_process: false,
             cached: false,
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::domain::{
     digest::Digest,
-    evaluation::{Evaluation, Failure, FailureKind, Isolation, Metric, Usage},
+    evaluation::{Evaluation, Failure, FailureKind, Isolation, Layers, Metric, Usage},
     genome::{File, FilePath, Genome, MAX_FILES, MAX_GENOME, Space},
     id::{AgentId, RunId},
     journal::{Evaluated, Event, EventKind, Judged, Proposed},
@@ -112,9 +112,9 @@ fn genome(out: &mut Writer, own: &Genome, space: &Space, sink: &mut Sink<'_>) ->
 }
 
 fn evaluated(out: &mut Writer, event: &Evaluated, sink: &mut Sink<'_>) -> Result<()> {
-    let Evaluation { scores, metrics, artifacts, usage, isolation, in_process, cached } =
+    let Evaluation { scores, metrics, artifacts, usage, isolation, layers, in_process, cached } =
         &event.evaluation;
-    out.map(11);
+    out.map(11 + usize::from(layers.is_some()));
     out.text("at");
     out.uint(event.at_ms);
     out.text("seed");
@@ -126,6 +126,11 @@ fn evaluated(out: &mut Writer, event: &Evaluated, sink: &mut Sink<'_>) -> Result
     [usage.wall_us, usage.cpu_us, usage.max_rss].into_iter().for_each(|used| out.uint(used));
     out.text("cached");
     out.bool(*cached);
+    if let Some(layers) = layers {
+        out.text("layers");
+        out.array(layers.names().count());
+        layers.names().for_each(|name| out.text(name));
+    }
     out.text("scores");
     match scores {
         Ok(scores) => {
@@ -315,7 +320,10 @@ fn read_evaluated<E: From<Error>>(
     from: &mut Reader<'_>,
     fetch: &mut Fetch<'_, E>,
 ) -> std::result::Result<Evaluated, E> {
-    from.map_of(11)?;
+    let fields = from.map()?;
+    if !(11..=12).contains(&fields) {
+        return Err(from.fault("fields are missing or unknown").into());
+    }
     from.key("at")?;
     let at_ms = from.uint()?;
     from.key("seed")?;
@@ -327,6 +335,7 @@ fn read_evaluated<E: From<Error>>(
     let usage = Usage { wall_us: from.uint()?, cpu_us: from.uint()?, max_rss: from.uint()? };
     from.key("cached")?;
     let cached = from.bool()?;
+    let layers = if fields == 12 { Some(read_layers(from)?) } else { None };
     from.key("scores")?;
     let scores = read_scores(from)?;
     from.key("fitness")?;
@@ -359,8 +368,17 @@ fn read_evaluated<E: From<Error>>(
         artifacts.insert(key, content(found, fetch)?);
     }
     let evaluation =
-        Evaluation { scores, metrics, artifacts, usage, isolation, in_process, cached };
+        Evaluation { scores, metrics, artifacts, usage, isolation, layers, in_process, cached };
     Ok(Evaluated { suite, seed, evaluation, fitness, at_ms })
+}
+
+/// Written in one order only, so that equal events have equal bytes.
+fn read_layers(from: &mut Reader<'_>) -> Result<Layers> {
+    from.key("layers")?;
+    let names = list(from, |from| from.text().map(str::to_owned))?;
+    let layers = names.iter().try_fold(Layers::default(), |found, name| found.with(name));
+    let layers = layers.filter(|layers| layers.names().eq(names.iter().map(String::as_str)));
+    layers.ok_or_else(|| from.fault("an unknown layer, or layers in another order"))
 }
 
 fn read_scores(from: &mut Reader<'_>) -> Result<std::result::Result<Vec<f64>, Failure>> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     code::Code,
     domain::{
-        evaluation::{Evaluation, FailureKind, Metric},
+        evaluation::{Evaluation, FailureKind, Layers, Metric},
         genome::{File, FilePath, Genome, Kind, MAX_FILES, MAX_GENOME, Param, Space, Value},
         journal::{Evaluated, Event, Judged, Proposed},
         session::{CONTEXT_TEXT, Session},
@@ -206,6 +206,7 @@ pub fn evaluation(evaluation: &Evaluation, shown: Option<f64>) -> v1::Evaluation
         isolation: evaluation.isolation.as_str().to_owned(),
         in_process: evaluation.in_process,
         cached: evaluation.cached,
+        layers: evaluation.layers.into_iter().flat_map(Layers::names).map(str::to_owned).collect(),
     }
 }
 

@@ -187,7 +187,7 @@ async fn rubbish_is_a_failed_case_with_a_reason_and_the_next_case_is_well() {
         ("time.sleep(99)", "within 2 s"),
         ("os.closerange(0, 99); time.sleep(99)", "within 2 s"),
         ("os.kill(0, signal.SIGSTOP)", "within 2 s"),
-        ("a = b'x' * (1 << 30)", "256 MiB"),
+        ("a = b'x' * (1 << 30)", World::new().too_much("256 MiB")),
         ("open('f', 'wb').write(b'x' * (20 << 20))", "status 1"),
         ("pass", "not the expected answer"),
     ];

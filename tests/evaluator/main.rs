@@ -28,7 +28,7 @@ use darwin::{
         worker::Wear,
     },
     domain::{
-        evaluation::{Evaluation, Failure, FailureKind},
+        evaluation::{Evaluation, Failure, FailureKind, Isolation},
         genome::{File, FilePath, Genome, Space},
         suite::{Bundle, Limits, Method, Suite},
     },
@@ -88,6 +88,12 @@ impl World {
     /// A bench of an evaluator with this text, under the usual limits.
     async fn python(&self, evaluator: &str) -> Result<Bench, EvaluatorError> {
         self.open(&python(limits()), &[("evaluator.py", evaluator)]).await
+    }
+
+    /// What a candidate with too much memory is told: without a control group each process is
+    /// bounded by itself, and so learns of it itself.
+    fn too_much(&self, memory: &'static str) -> &'static str {
+        if self.evaluator.optional().memory_group { memory } else { "MemoryError" }
     }
 
     /// A bench of a shell script that scores.

@@ -14,7 +14,7 @@ use crate::{
     config,
     domain::{
         answer::Check,
-        evaluation::{Evaluation, Isolation},
+        evaluation::{Evaluation, Isolation, Layers},
         genome::{Genome, Space},
         suite::{self, Build, Bundle, Limits, Method, Suite},
     },
@@ -130,6 +130,7 @@ pub struct Layer {
 pub struct Evaluator {
     config: Arc<EvaluatorConfig>,
     homes: Homes,
+    optional: Layers,
     interpreter: Arc<OnceCell<Interpreter>>,
 }
 
@@ -157,7 +158,14 @@ impl Evaluator {
             }
         }
         let interpreter = Arc::new(OnceCell::new());
-        Self { config: Arc::new(config), homes: Homes::find(), interpreter }
+        let homes = Homes::find();
+        let [memory, processes] = homes.describe();
+        let optional = Layers {
+            landlock: sandbox::landlock().is_some(),
+            memory_group: memory.is_some(),
+            process_group: processes.is_some(),
+        };
+        Self { config: Arc::new(config), homes, optional, interpreter }
     }
 
     /// Makes `suite` ready for genomes of `space`, on at most `workers` processes at once.
@@ -176,7 +184,7 @@ impl Evaluator {
             let (place, shown) = (place.to_owned(), shown.to_owned());
             return Err(EvaluatorError::Shown { place, shown });
         }
-        let mut rules = rules(suite, profile);
+        let mut rules = self.rules(suite, profile);
         let program = suite.method.program().map(str::to_owned);
         let (task, interpreter, what, build) = match &suite.method {
             Method::Builtin { function, dimensions } => {
@@ -253,7 +261,7 @@ impl Evaluator {
             let recipe = self.recipe(&suite, interpreter, profile, nothing.0.clone());
             let recipe = Recipe { models: models.clone(), ..recipe };
             let workers = Workers::open(recipe, task.clone()).await?;
-            Ok::<_, EvaluatorError>(Runner { workers, rules: rules(&suite, profile) })
+            Ok::<_, EvaluatorError>(Runner { workers, rules: self.rules(&suite, profile) })
         };
         let common = runner(&suite.limits).await?;
         let mut runners = Vec::new();
@@ -275,7 +283,7 @@ impl Evaluator {
             judges = Some(Workers::open(recipe, task).await?);
             directories.push(directory);
         }
-        let mut rules = rules(suite, profile);
+        let mut rules = self.rules(suite, profile);
         // Without namespaces a program of the suite may have the user of the agent's.
         rules.in_process = judges.is_some() && !common.workers.contained;
         let free = Semaphore::new(workers.clamp(1, MAX_WORKERS));
@@ -295,7 +303,7 @@ impl Evaluator {
         let nothing = self.suite_directory(&Bundle::new()).await?;
         let suite = Suite { limits: build.limits.clone(), ..suite.clone() };
         let recipe = self.recipe(&suite, interpreter, profile, nothing.0.clone());
-        let rules = Rules { in_process: false, ..rules(&suite, profile) };
+        let rules = Rules { in_process: false, ..self.rules(&suite, profile) };
         let kept = self.config.scratch.join("builds");
         let build = build.clone();
         Ok(Some(Builds::open(recipe, task, build, rules, kept, nothing).await?))
@@ -357,6 +365,12 @@ impl Evaluator {
         mandatory.chain(optional).chain([landlock]).collect()
     }
 
+    /// Which of the layers this machine has that one may lack: what results are stamped with.
+    #[must_use]
+    pub fn optional(&self) -> Layers {
+        self.optional
+    }
+
     /// The interpreter; asked for once.
     async fn interpreter(&self) -> Result<&Interpreter, EvaluatorError> {
         self.interpreter
@@ -373,6 +387,20 @@ impl Evaluator {
         written.map_err(std::io::Error::other).and_then(|result| result).map_err(|error| {
             EvaluatorError::Machine { what: "write the suite's files", reason: error.to_string() }
         })
+    }
+
+    /// What evaluations of `suite` are judged by.
+    fn rules(&self, suite: &Suite, profile: Profile) -> Rules {
+        Rules {
+            objectives: suite.objectives(),
+            limits: suite.limits.clone(),
+            features: None,
+            staged: false,
+            times: Vec::new(),
+            isolation: profile.isolation(),
+            layers: self.optional,
+            in_process: true,
+        }
     }
 
     fn recipe(
@@ -394,19 +422,6 @@ impl Evaluator {
             limits: suite.limits.clone(),
             wear: self.config.wear,
         }
-    }
-}
-
-/// What evaluations of `suite` are judged by.
-fn rules(suite: &Suite, profile: Profile) -> Rules {
-    Rules {
-        objectives: suite.objectives(),
-        limits: suite.limits.clone(),
-        features: None,
-        staged: false,
-        times: Vec::new(),
-        isolation: profile.isolation(),
-        in_process: true,
     }
 }
 

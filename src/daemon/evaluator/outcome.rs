@@ -13,7 +13,7 @@ use super::{
     score::scores,
 };
 use crate::domain::{
-    evaluation::{Evaluation, Failure, FailureKind, Isolation, Metric, Usage},
+    evaluation::{Evaluation, Failure, FailureKind, Isolation, Layers, Metric, Usage},
     objective::Objective,
     suite::Limits,
 };
@@ -33,6 +33,8 @@ pub struct Rules {
     pub times: Vec<f64>,
     /// What the results are stamped with.
     pub isolation: Isolation,
+    /// And with these layers.
+    pub layers: Layers,
     /// Whether candidate and scorer share a process, or a place without walls.
     pub in_process: bool,
 }
@@ -192,6 +194,7 @@ impl Rules {
         Evaluation {
             usage: Usage { wall_us: reply.wall_us, cpu_us: reply.cpu_us, max_rss: reply.max_rss },
             isolation: self.isolation,
+            layers: Some(self.layers),
             in_process: self.in_process,
             ..Evaluation::of(Vec::new())
         }

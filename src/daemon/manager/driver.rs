@@ -32,7 +32,7 @@ use crate::{
     },
     domain::{
         digest::Digest,
-        evaluation::{Evaluation, Isolation},
+        evaluation::{Evaluation, Isolation, Layers},
         genome::Space,
         id::{AgentId, RunId, SessionId},
         journal::{Evaluated, Judged, Proposed},
@@ -59,6 +59,7 @@ pub(super) struct Driver {
     pub suite: Digest,
     pub often: Often,
     pub isolation: Isolation,
+    pub layers: Layers,
     pub workers: usize,
     pub time_limit: Option<Duration>,
     pub checkpoint_every: Duration,
@@ -122,6 +123,7 @@ impl Driver {
             objectives: Arc::clone(&self.objectives),
             suite: self.suite,
             isolation: self.isolation,
+            layers: self.layers,
         }
     }
 

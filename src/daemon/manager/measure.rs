@@ -15,7 +15,7 @@ use crate::{
     },
     domain::{
         digest::Digest,
-        evaluation::{Evaluation, Isolation},
+        evaluation::{Evaluation, Isolation, Layers},
         genome::{Genome, Space},
         id::{SessionId, Slot},
         journal::Evaluated,
@@ -41,6 +41,7 @@ pub(super) struct Measure {
     pub suite: Digest,
     /// What results are stamped with.
     pub isolation: Isolation,
+    pub layers: Layers,
 }
 
 /// How often a run measures.
@@ -190,7 +191,9 @@ impl Measure {
         genome: Digest,
         seed: u64,
     ) -> Result<Option<Evaluation>, ManagerError> {
-        let sought = Sought { genome, suite: self.suite, seed, isolation: self.isolation };
+        let Self { suite, isolation, layers, .. } = *self;
+        let layers = Some(layers);
+        let sought = Sought { genome, suite, seed, isolation, layers };
         Ok(self.registry.measured(self.session, sought).await?)
     }
 

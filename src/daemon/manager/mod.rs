@@ -418,6 +418,7 @@ impl Manager {
             suite: plan.suite,
             often: Often::of(&plan.spec.suite),
             isolation: profile(&row)?.isolation(),
+            layers: self.evaluator.optional(),
             workers: (row.workers as usize).max(1),
             time_limit: plan.spec.stop.time.map(Duration::from_secs_f64),
             checkpoint_every: Duration::from_secs(self.config.checkpoint_seconds),

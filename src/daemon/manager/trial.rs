@@ -96,6 +96,7 @@ impl Manager {
             objectives: objectives.clone().into(),
             suite: digest,
             isolation: trial.profile.isolation(),
+            layers: self.evaluator.optional(),
         };
         let measured = measure.alone(&genome, &seeds).await;
         if let Some(bench) = Arc::into_inner(measure.bench) {

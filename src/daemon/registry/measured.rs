@@ -1,11 +1,11 @@
 //! Results that are on record already: the same genome, measured by the same suite with the same
-//! seed and in the same isolation, within a session.
+//! seed, in the same isolation and with the same layers, within a session.
 
 use super::{Registry, error::RegistryError};
 use crate::{
     domain::{
         digest::Digest,
-        evaluation::{Evaluation, FailureKind, Isolation},
+        evaluation::{Evaluation, FailureKind, Isolation, Layers},
         id::SessionId,
         journal::{Evaluated, Event},
     },
@@ -27,6 +27,8 @@ pub struct Sought {
     pub seed: u64,
     /// How the code is contained.
     pub isolation: Isolation,
+    /// And with which layers that a machine may lack.
+    pub layers: Option<Layers>,
 }
 
 impl Sought {
@@ -37,9 +39,9 @@ impl Sought {
         let Evaluated { suite, seed, evaluation, .. } = evaluated;
         let passing = |kind| matches!(kind, FailureKind::TimedOut | FailureKind::OverLimit);
         let lasts = evaluation.scores.as_ref().err().is_none_or(|failure| !passing(failure.kind));
-        let Evaluation { isolation, cached, .. } = *evaluation;
+        let Evaluation { isolation, layers, cached, .. } = *evaluation;
         let ran = isolation != Isolation::NoCode && !cached;
-        (ran && lasts).then_some(Self { genome, suite: *suite, seed: *seed, isolation })
+        (ran && lasts).then_some(Self { genome, suite: *suite, seed: *seed, isolation, layers })
     }
 
     /// Its keyed digest: reveals nothing to whoever has not the session's key.
@@ -48,12 +50,17 @@ impl Sought {
         let mut text = [self.genome.0, self.suite.0].concat();
         text.extend(self.seed.to_be_bytes());
         text.extend(self.isolation.as_str().bytes());
+        for name in self.layers.into_iter().flat_map(Layers::names) {
+            text.push(b' ');
+            text.extend(name.bytes());
+        }
         sealer.mac(BlobKind::Result, &sha256(&text))
     }
 
     fn is(&self, evaluated: &Evaluated) -> bool {
-        (self.suite, self.seed, self.isolation)
-            == (evaluated.suite, evaluated.seed, evaluated.evaluation.isolation)
+        let Evaluated { suite, seed, evaluation, .. } = evaluated;
+        let of = (suite, seed, evaluation.isolation, evaluation.layers);
+        (&self.suite, &self.seed, self.isolation, self.layers) == of
     }
 }
 

@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     domain::{
         digest::Digest,
-        evaluation::{Evaluation, FailureKind, Isolation, Metric, Usage},
+        evaluation::{Evaluation, FailureKind, Isolation, Layers, Metric, Usage},
         genome::{File, FilePath, Genome, Kind, Param, Space},
         id::AgentId,
         journal::{Evaluated, Event, Judged, Proposed},
@@ -105,15 +105,29 @@ fn evaluations() -> impl Strategy<Value = Event> {
         prop_oneof![Just(Isolation::NoCode), Just(Isolation::Full), Just(Isolation::Reduced),];
     let metrics = proptest::collection::btree_map(".{0,30}", metric, 0..5);
     let artifacts = proptest::collection::btree_map(".{0,30}", content(), 0..4);
-    let rest = (any::<[u64; 3]>(), isolation, any::<[bool; 2]>());
+    let layers = proptest::option::of(any::<[bool; 3]>());
+    let rest = (any::<[u64; 3]>(), isolation, layers, any::<[bool; 2]>());
     let around = (any::<[u8; 32]>(), any::<u64>(), proptest::option::of(finite()), any::<u64>());
     (outcome, metrics, artifacts, rest, around).prop_map(
-        |(outcome, metrics, artifacts, (used, isolation, [in_process, cached]), around)| {
+        |(outcome, metrics, artifacts, (used, isolation, layers, [in_process, cached]), around)| {
             let (suite, seed, fitness, at_ms) = around;
             let usage = Usage { wall_us: used[0], cpu_us: used[1], max_rss: used[2] };
             let scores = outcome.scores;
-            let evaluation =
-                Evaluation { scores, metrics, artifacts, usage, isolation, in_process, cached };
+            let layers = layers.map(|[landlock, memory_group, process_group]| Layers {
+                landlock,
+                memory_group,
+                process_group,
+            });
+            let evaluation = Evaluation {
+                scores,
+                metrics,
+                artifacts,
+                usage,
+                isolation,
+                layers,
+                in_process,
+                cached,
+            };
             let suite = Digest(suite);
             Event::Evaluated(Evaluated { suite, seed, evaluation, fitness, at_ms })
         },

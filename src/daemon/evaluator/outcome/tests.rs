@@ -13,6 +13,7 @@ fn rules() -> Rules {
         staged: true,
         times: Vec::new(),
         isolation: Isolation::Full,
+        layers: Layers { landlock: true, ..Layers::default() },
         in_process: true,
     }
 }
