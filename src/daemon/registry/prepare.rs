@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// Agents that are remembered for sure, as parents and to know repetitions.
-const AGENTS: usize = 40_000;
+const AGENTS: usize = 10_000;
 /// Blobs that are remembered for sure.
 const BLOBS: usize = 2_000;
 /// Random bytes that are drawn at once.
