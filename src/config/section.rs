@@ -38,6 +38,8 @@ pub struct Server {
     pub drain_seconds: u64,
     /// Whether calls that only read are taken without a signed envelope.
     pub plain_reads: bool,
+    /// Calls that are worked on at once; as many of each class wait, twice over.
+    pub max_calls: usize,
 }
 
 /// The command line.
@@ -195,7 +197,14 @@ pub(super) fn redact(text: &str) -> String {
 impl Default for Server {
     fn default() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { listen: any, names: Vec::new(), admin: any, drain_seconds: 20, plain_reads: false }
+        Self {
+            listen: any,
+            names: Vec::new(),
+            admin: any,
+            drain_seconds: 20,
+            plain_reads: false,
+            max_calls: 128,
+        }
     }
 }
 
@@ -246,6 +255,7 @@ impl Config {
             }
         };
         bound("server.drain_seconds", self.server.drain_seconds, 1, 3600);
+        bound("server.max_calls", self.server.max_calls as u64, 4, 100_000);
         bound("store.segment_mib", self.store.segment_mib, 1, 4096);
         bound("registry.group", self.registry.group as u64, 1, 4096);
         bound("registry.flush_ms", self.registry.flush_ms, 0, 1000);

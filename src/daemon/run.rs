@@ -17,6 +17,7 @@ use crate::{
         acceptor::{Acceptor, Limits},
         endpoint::Endpoint,
     },
+    resilience::admission,
 };
 
 use super::{
@@ -137,6 +138,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         python: config.evaluator.python.clone(),
         workers: workers(&config),
         plain_reads: config.server.plain_reads,
+        admission: admission::Limits::of(config.server.max_calls),
         taken_up,
         stop: control.stop.clone(),
     };

@@ -36,6 +36,7 @@ use crate::{
 
 use super::{
     acceptor::socket_config,
+    careful::Careful,
     endpoint::Endpoint,
     error::LinkError,
     greeting::greeted,
@@ -52,10 +53,13 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// How often an idle connection is checked, and how long the answer may take.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// What calls go over: in envelopes, and again where that is safe.
+pub type Transport = Careful<Sealed<Channel>>;
+
 /// A connection to a daemon.
 #[derive(Debug, Clone)]
 pub struct Link {
-    channel: Sealed<Channel>,
+    channel: Transport,
     address: SocketAddr,
     socket: Arc<ClientConfig>,
     credentials: Arc<Credentials>,
@@ -67,7 +71,7 @@ macro_rules! clients {
             $(
                 #[doc = $doc]
                 #[must_use]
-                pub fn $name(&self) -> $client<Sealed<Channel>> {
+                pub fn $name(&self) -> $client<Transport> {
                     $client::new(self.channel())
                         .max_decoding_message_size(MAX_GRPC_MESSAGE)
                 }
@@ -129,13 +133,13 @@ impl Link {
             .connect_with_connector(connector)
             .await
             .map_err(|error| diagnose(&error, address))?;
-        let channel = Sealed::new(channel, session);
+        let channel = Careful::new(Sealed::new(channel, session));
         Ok(Self { channel, address, socket, credentials })
     }
 
     /// The channel for generated clients that need other settings than those given here.
     #[must_use]
-    pub fn channel(&self) -> Sealed<Channel> {
+    pub fn channel(&self) -> Transport {
         self.channel.clone()
     }
 

@@ -12,6 +12,7 @@ pub mod acceptor;
 mod greeting;
 mod frames;
 pub mod sealing;
+pub mod careful;
 pub mod client;
 
 /// The path at which the WebSocket hub answers.

@@ -23,6 +23,7 @@ use tonic::{
 use tower::{Layer, Service};
 
 use crate::wire::{
+    access,
     envelope::{IdempotencyKey, Refused},
     methods::{self, Method},
 };
@@ -203,6 +204,9 @@ where
         // The one that was asked whether it is ready.
         let mut inner = std::mem::replace(&mut self.inner, next);
         let Some(method) = methods::at(request.uri().path()) else {
+            if request.uri().path().starts_with(access::HEALTH) {
+                return Box::pin(async move { inner.call(request).await });
+            }
             let status = Status::unimplemented("there is no such method");
             return Box::pin(async { Ok(status.into_http()) });
         };

@@ -1,16 +1,20 @@
-//! Errors on the wire: a stable code and one sentence, in a gRPC status or a WebSocket frame.
+//! Errors on the wire: a stable code and one sentence, in a gRPC status with the standard details
+//! (`google.rpc.ErrorInfo` and `RetryInfo`) or a WebSocket frame.
 
-use tonic::{
-    Status,
-    metadata::{MetadataMap, MetadataValue},
-};
+use std::{collections::HashMap, time::Duration};
 
-use crate::code::Code;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::code::{Code, Retry};
 
 use super::{limits, v1};
 
-/// The key under which a gRPC status carries the stable code's name.
-pub const CODE_KEY: &str = "darwin-code";
+/// The domain of the codes, in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "darwin";
+
+/// When to try again, where a retry helps and nobody knows better.
+const AFTER: Duration = Duration::from_secs(1);
 
 /// An error as it travels: a stable code, and one sentence for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +24,23 @@ pub struct Fault {
     pub code: Code,
     /// What went wrong and what to do next, in one sentence.
     pub message: String,
+    /// When to try again, if that may help.
+    pub after: Option<Duration>,
 }
 
 impl Fault {
     /// An error of that kind.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        let after = (code.retry() == Retry::Temporary).then_some(AFTER);
+        Self { code, message: message.into(), after }
+    }
+
+    /// The same, to be tried again after that time.
+    #[must_use]
+    pub fn after(mut self, after: Duration) -> Self {
+        self.after = Some(after);
+        self
     }
 
     /// Its stable code.
@@ -38,18 +52,22 @@ impl Fault {
 
 impl From<Fault> for Status {
     fn from(fault: Fault) -> Self {
-        let mut metadata = MetadataMap::new();
-        metadata.insert(CODE_KEY, MetadataValue::from_static(fault.code.name()));
+        let mut details = ErrorDetails::with_error_info(fault.code.name(), DOMAIN, HashMap::new());
+        if fault.after.is_some() {
+            details.set_retry_info(fault.after);
+        }
         let code = tonic::Code::from_i32(fault.code.grpc());
-        Status::with_metadata(code, limits::error_text(&fault.message), metadata)
+        Status::with_error_details(code, limits::error_text(&fault.message), details)
     }
 }
 
 impl From<Status> for Fault {
     fn from(status: Status) -> Self {
-        let named = status.metadata().get(CODE_KEY).and_then(|value| value.to_str().ok());
-        if let Some(code) = named.and_then(Code::named) {
-            return Self::new(code, status.message());
+        let details = status.get_error_details();
+        let info = details.error_info().filter(|info| info.domain == DOMAIN);
+        if let Some(code) = info.and_then(|info| Code::named(&info.reason)) {
+            let after = details.retry_info().and_then(|retry| retry.retry_delay);
+            return Self { after, ..Self::new(code, status.message()) };
         }
         // Not from a handler of ours: from the library, or from the connection.
         let said = status.message();
@@ -92,7 +110,7 @@ impl From<Fault> for v1::Error {
 
 impl From<v1::Error> for Fault {
     fn from(error: v1::Error) -> Self {
-        Self { code: Code::named(&error.code).unwrap_or(Code::Bug), message: error.message }
+        Self::new(Code::named(&error.code).unwrap_or(Code::Bug), error.message)
     }
 }
 
@@ -126,6 +144,23 @@ mod tests {
             assert_eq!(Fault::from(v1::Error::from(fault.clone())), fault);
             assert_eq!(Status::from(fault).code() as i32, code.grpc());
         }
+        let later = Fault::new(Code::Exhausted, "full").after(Duration::from_millis(70));
+        assert_eq!(Fault::from(Status::from(later.clone())), later);
+    }
+
+    #[test]
+    fn a_status_says_in_the_standard_way_what_it_is_and_when_to_try_again() {
+        let status = Status::from(Fault::new(Code::Exhausted, "the queue is full"));
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("exhausted", "darwin"));
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(AFTER));
+        let status = Status::from(Fault::new(Code::NotFound, "it is not there"));
+        assert!(status.get_error_details().retry_info().is_none());
+        // Another's codes are not taken for ours.
+        let other = ErrorDetails::with_error_info("corrupt", "example.org", HashMap::new());
+        let status = Status::with_error_details(tonic::Code::NotFound, "gone", other);
+        assert_eq!(Fault::from(status).code, Code::NotFound);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Lets a call through to its method if the caller's role suffices for it.
+//! Lets a call through to its method if the caller's role suffices for it, and there is room.
 
 use std::{
     future::{Ready, ready},
@@ -13,26 +13,28 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
+use super::admit::shed;
 use crate::{
     code::Code,
     domain::role::Role,
     link::acceptor::Peer,
+    resilience::admission::Admission,
     wire::{access, fault::Fault},
 };
 
 /// Guards the service within.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Authorize;
+#[derive(Debug, Clone)]
+pub struct Authorize(pub Admission);
 
 /// A service that is guarded.
 #[derive(Debug, Clone)]
-pub struct Authorized<S>(S);
+pub struct Authorized<S>(S, Admission);
 
 impl<S> Layer<S> for Authorize {
     type Service = Authorized<S>;
 
     fn layer(&self, inner: S) -> Authorized<S> {
-        Authorized(inner)
+        Authorized(inner, self.0.clone())
     }
 }
 
@@ -49,10 +51,18 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match authorize(&request) {
+        match authorize(&request).and_then(|()| room(&request, &self.1)) {
             Ok(()) => Either::Left(self.0.call(request)),
             Err(status) => Either::Right(ready(Ok(status.into_http()))),
         }
+    }
+}
+
+/// Turns a call away before its signature is looked at, if nobody of its class gets in any more.
+fn room(request: &Request<Body>, door: &Admission) -> Result<(), Status> {
+    match access::class(request.uri().path()) {
+        Some(class) if door.full(class) => Err(shed(door.shed(), class)),
+        _ => Ok(()),
     }
 }
 

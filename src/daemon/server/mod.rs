@@ -2,6 +2,7 @@
 
 pub mod context;
 mod measure;
+mod admit;
 mod authorize;
 pub mod streams;
 mod runs;
@@ -13,20 +14,23 @@ mod journals;
 mod doctor;
 mod operations;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
+use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     link::{
         acceptor::{Conn, Socket},
         sealing::Envelopes,
     },
+    resilience::admission::Admission,
     wire::{
         limits::MAX_GRPC_MESSAGE,
+        methods::METHODS,
         v1::{
             agents_server::AgentsServer, evaluations_server::EvaluationsServer,
             journals_server::JournalsServer, lineage_server::LineageServer,
@@ -36,6 +40,7 @@ use crate::{
     },
 };
 
+use admit::Admit;
 use authorize::Authorize;
 use context::Context;
 use measure::Measure;
@@ -55,14 +60,23 @@ pub async fn calls(
     stop: CancellationToken,
 ) -> Result<(), String> {
     let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
+    let door = Admission::new(context.admission);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    serving(&reporter, ServingStatus::Serving).await;
+    let draining = stop.clone();
+    tokio::spawn(async move {
+        draining.cancelled().await;
+        serving(&reporter, ServingStatus::NotServing).await;
+    });
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(CALLS)
         .layer(Measure)
-        .layer(Authorize)
+        .layer(Authorize(door.clone()))
         .layer(Envelopes { plain_reads: context.plain_reads })
-        .add_routes(routes(context))
+        .layer(Admit(door))
+        .add_routes(routes(context).add_service(health))
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await
         .map_err(|error| crate::wire::fault::chain(&error))
@@ -95,6 +109,14 @@ pub async fn sockets(
         });
     }
     while open.join_next().await.is_some() {}
+}
+
+/// Says of every service, and of the whole, whether it serves.
+async fn serving(reporter: &HealthReporter, status: ServingStatus) {
+    let services: BTreeSet<_> = METHODS.iter().map(|method| method.service).collect();
+    for service in services.into_iter().chain([""]) {
+        reporter.set_service_status(service, status).await;
+    }
 }
 
 fn routes(context: Arc<Context>) -> Routes {
