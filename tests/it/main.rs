@@ -26,5 +26,6 @@ mod full;
 mod problems;
 mod repeats;
 mod services;
+mod overload;
 mod sessions;
 mod certificates;
