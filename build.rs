@@ -9,7 +9,11 @@ const NO_SIDE_EFFECTS: i32 = 1;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["proto/darwin/v1/darwin.proto", "proto/darwin/v1/envelope.proto"];
+    let files = [
+        "proto/darwin/v1/darwin.proto",
+        "proto/darwin/v1/envelope.proto",
+        "proto/darwin/v1/channel.proto",
+    ];
     let mut descriptors = protox::compile(files, ["proto"])?;
     // Where a thing stands in its file is no part of the schema.
     for file in &mut descriptors.file {

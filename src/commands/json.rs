@@ -4,9 +4,12 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Map, Value, json};
 
-use crate::wire::v1::{
-    Agent, Check, Evaluation, File, Genome, JournalEntry, Metric, Param, Progress, Run, Session,
-    StatusResponse, VerifyResponse, event, metric, param,
+use crate::{
+    link::switch::Report,
+    wire::v1::{
+        Agent, Check, Evaluation, File, Genome, JournalEntry, Metric, Param, Progress, Run,
+        Session, StatusResponse, VerifyResponse, event, metric, param,
+    },
 };
 
 use super::text::id;
@@ -198,7 +201,15 @@ pub fn verified(answer: &VerifyResponse) -> Value {
 }
 
 /// How the daemon stands.
-pub fn status(status: &StatusResponse) -> Value {
+pub fn status(status: &StatusResponse, address: &str, ways: &[Report]) -> Value {
+    let ways = ways.iter().map(|report| {
+        json!({
+            "name": report.way.as_str(),
+            "state": report.state.as_str(),
+            "latency_ms": report.latency.map(|latency| latency.as_secs_f64() * 1e3),
+            "calls": report.calls,
+        })
+    });
     let tiers = status.tiers.iter().map(|tier| {
         json!({
             "name": tier.name,
@@ -213,11 +224,13 @@ pub fn status(status: &StatusResponse) -> Value {
         "uptime_ms": status.uptime_ms,
         "resident_bytes": status.resident_bytes,
         "home": status.home,
+        "address": address,
         "admin": status.admin,
         "running": status.running,
         "agents": status.agents,
         "workers": status.workers,
         "tiers": tiers.collect::<Vec<_>>(),
+        "transports": ways.collect::<Vec<_>>(),
     })
 }
 

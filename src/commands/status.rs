@@ -2,7 +2,11 @@
 
 use clap::Args;
 
-use crate::wire::v1::StatusRequest;
+use crate::{
+    link::{select::Way, switch::Report},
+    resilience::breaker::State,
+    wire::v1::StatusRequest,
+};
 
 use super::{
     context::{Context, Running},
@@ -23,8 +27,9 @@ impl Status {
     pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
         let Running { address, link, .. } = context.link_to_running().await?;
         let status = link.operations().status(StatusRequest {}).await?.into_inner();
+        let ways = link.ways();
         if context.out.json() {
-            return context.out.document("status", json::status(&status));
+            return context.out.document("status", json::status(&status, &address, &ways));
         }
         let mut pairs = vec![
             ("darwind", format!("{}, process {}", plain(&status.version), status.pid)),
@@ -44,6 +49,24 @@ impl Status {
             let line = format!("{state}  {}  {detail}", plain(&tier.url));
             pairs.push((tier.name.as_str(), line.trim_end().to_owned()));
         }
+        for way in &ways {
+            pairs.push((way.way.as_str(), seen(context, way)));
+        }
         context.out.pairs(&pairs)
     }
+}
+
+/// How a way to the daemon does, as far as this command has used it.
+fn seen(context: &Context, report: &Report) -> String {
+    let tone = if report.state == State::Closed { Tone::Good } else { Tone::Bad };
+    let state = if report.state == State::Closed { "ok" } else { "down" };
+    let latency = match report.latency {
+        Some(latency) => format!("answers in {:.1} ms", latency.as_secs_f64() * 1e3),
+        None => "not used".to_owned(),
+    };
+    let whom = match report.way {
+        Way::Line => "for what somebody waits for",
+        Way::Http2 => "for the rest",
+    };
+    format!("{}  {latency}  {whom}", context.out.paint(tone, state))
 }

@@ -17,7 +17,7 @@ use crate::{
         acceptor::{Acceptor, Limits},
         endpoint::Endpoint,
     },
-    resilience::admission,
+    resilience::admission::{self, Admission},
 };
 
 use super::{
@@ -138,7 +138,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         python: config.evaluator.python.clone(),
         workers: workers(&config),
         plain_reads: config.server.plain_reads,
-        admission: admission::Limits::of(config.server.max_calls),
+        admission: Admission::new(admission::Limits::of(config.server.max_calls)),
         taken_up,
         stop: control.stop.clone(),
     };

@@ -71,6 +71,12 @@ impl<S> Careful<S> {
         Self { inner, peer: Arc::default() }
     }
 
+    /// The transport.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
     /// The methods whose breakers are not closed, as `Service/Method`.
     #[must_use]
     pub fn broken(&self) -> Vec<(String, State)> {
@@ -253,6 +259,7 @@ mod tests {
     type Script = Arc<Mutex<VecDeque<Status>>>;
 
     /// A peer that answers by the script, and how many calls it had.
+    #[expect(clippy::type_complexity, reason = "a name would say no more")]
     fn peer(
         script: impl IntoIterator<Item = Status>,
     ) -> (

@@ -1,18 +1,16 @@
-//! The client's side: one connection for calls, and a WebSocket for each thing that is watched.
+//! The client's side: an HTTP/2 connection, and a line over a WebSocket for what somebody waits for.
 
 use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures_util::{SinkExt as _, Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _};
 use hyper_util::rt::TokioIo;
-use prost::Message as _;
 use rustls::{AlertDescription, ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
-        self, Message,
+        self,
         client::IntoClientRequest as _,
         http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
     },
@@ -24,12 +22,11 @@ use crate::{
     wire::{
         fault::{Fault, chain},
         limits::MAX_GRPC_MESSAGE,
-        methods::STREAM,
         v1::{
-            self, StreamEvent, StreamRequest, agents_client::AgentsClient,
-            evaluations_client::EvaluationsClient, journals_client::JournalsClient,
-            lineage_client::LineageClient, operations_client::OperationsClient,
-            runs_client::RunsClient, sessions_client::SessionsClient, stream_event, stream_request,
+            self, agents_client::AgentsClient, evaluations_client::EvaluationsClient,
+            journals_client::JournalsClient, lineage_client::LineageClient,
+            operations_client::OperationsClient, runs_client::RunsClient,
+            sessions_client::SessionsClient,
         },
     },
 };
@@ -40,29 +37,26 @@ use super::{
     endpoint::Endpoint,
     error::LinkError,
     greeting::greeted,
+    line::calls::{Calls, Dial},
     pki::{Identity, SERVER_NAME},
     sealing::{Current, Sealed},
-    session::{Answers, Credentials, Session},
+    session::{Credentials, Session},
+    switch::{Report, Switch},
     tls,
 };
 
 /// How long a connection may take to be made, its handshakes included.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The daemon pings every watcher; after this long without a sign of life it is gone.
-const SILENCE: Duration = Duration::from_secs(45);
 /// How often an idle connection is checked, and how long the answer may take.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
-/// What calls go over: in envelopes, and again where that is safe.
-pub type Transport = Careful<Sealed<Channel>>;
+/// What calls go over: one of two ways, in envelopes, and again where that is safe.
+pub type Transport = Careful<Switch<Calls<Dialer>, Sealed<Channel>>>;
 
 /// A connection to a daemon.
 #[derive(Debug, Clone)]
 pub struct Link {
     channel: Transport,
-    address: SocketAddr,
-    socket: Arc<ClientConfig>,
-    credentials: Arc<Credentials>,
 }
 
 macro_rules! clients {
@@ -133,8 +127,9 @@ impl Link {
             .connect_with_connector(connector)
             .await
             .map_err(|error| diagnose(&error, address))?;
-        let channel = Careful::new(Sealed::new(channel, session));
-        Ok(Self { channel, address, socket, credentials })
+        let line = Calls::new(Dialer { address, config: socket, credentials });
+        let channel = Careful::new(Switch::new(line, Sealed::new(channel, session)));
+        Ok(Self { channel })
     }
 
     /// The channel for generated clients that need other settings than those given here.
@@ -144,36 +139,39 @@ impl Link {
     }
 
     /// Follows a run, named by its id or a unique start of it: one message at once, then on
-    /// changes; the last one is signed as such. An error is the last item.
+    /// changes, until it rests. An error is the last item.
     ///
     /// # Errors
-    /// If the connection can't be made.
+    /// If the connection can't be made, or there is no such run.
     pub async fn watch(
         &self,
         run: &str,
     ) -> Result<impl Stream<Item = Result<v1::Progress, LinkError>> + Send + Unpin + use<>, LinkError>
     {
         let run = v1::RunRef { run: run.to_owned() };
-        let request = StreamRequest { request: Some(stream_request::Request::Watch(run)) };
-        let open = self.open(request);
-        let opened = within(CONNECT, "opening a stream to the daemon", open).await??;
-        let address = self.address;
-        Ok(Box::pin(stream::unfold(Some(opened), move |opened| async move {
-            let (mut socket, mut answers) = opened?;
-            match next(&mut socket, &mut answers, address).await {
-                Ok(Some((progress, last))) => {
-                    Some((Ok(progress), (!last).then_some((socket, answers))))
-                }
-                Ok(None) => Some((Err(LinkError::Broken("it was closed".to_owned())), None)),
-                Err(error) => Some((Err(error), None)),
-            }
-        })))
+        let told = self.runs().watch(run).await.map_err(Fault::from)?.into_inner();
+        Ok(told.map(|told| told.map_err(|status| Fault::from(status).into())))
     }
 
-    async fn open(
-        &self,
-        request: StreamRequest,
-    ) -> Result<(WebSocketStream<TlsStream<TcpStream>>, Answers), LinkError> {
+    /// What was seen of the ways to the daemon: the WebSocket, then HTTP/2.
+    #[must_use]
+    pub fn ways(&self) -> [Report; 2] {
+        self.channel.inner().report()
+    }
+}
+
+/// Makes the connections of a line.
+#[derive(Debug)]
+pub struct Dialer {
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+    credentials: Arc<Credentials>,
+}
+
+impl Dial for Dialer {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn dial(&self) -> Result<(WebSocketStream<Self::Stream>, Arc<Session>), LinkError> {
         let address = self.address;
         let protocol = |reason: String| LinkError::Protocol { address, reason };
         let mut upgrade = format!("ws://{SERVER_NAME}{}", super::STREAM_PATH)
@@ -181,48 +179,17 @@ impl Link {
             .map_err(|error| protocol(error.to_string()))?;
         let name = HeaderValue::from_static(super::SUBPROTOCOL);
         upgrade.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
-        let stream = reach(address).await?;
-        let stream =
-            secure(stream, self.socket.clone()).await.map_err(|error| lost(error, address))?;
-        let session = Session::new(self.credentials.clone(), stream.get_ref().1)?;
-        let (mut socket, _) = client_async_with_config(upgrade, stream, Some(socket_config()))
-            .await
-            .map_err(|error| broken(&error, address))?;
-        let request = request.encode_to_vec();
-        let (envelope, answers) = session.ask(&STREAM, None, &request);
-        let frame = Message::Binary([envelope.as_ref(), &request].concat().into());
-        socket.send(frame).await.map_err(|error| broken(&error, address))?;
-        Ok((socket, answers))
-    }
-}
-
-/// The next event of a stream, and whether it is the last; none when the socket is closed.
-async fn next(
-    socket: &mut WebSocketStream<TlsStream<TcpStream>>,
-    answers: &mut Answers,
-    address: SocketAddr,
-) -> Result<Option<(v1::Progress, bool)>, LinkError> {
-    loop {
-        let message = within(SILENCE, "the daemon's next message", socket.next()).await?;
-        let bytes: Bytes = match message {
-            None | Some(Ok(Message::Close(_))) => return Ok(None),
-            Some(Ok(Message::Binary(bytes))) => bytes,
-            // Pings are answered by the library.
-            Some(Ok(_)) => continue,
-            Some(Err(error)) => return Err(broken(&error, address)),
+        let dialing = async {
+            let stream = reach(address).await?;
+            let stream =
+                secure(stream, self.config.clone()).await.map_err(|error| lost(error, address))?;
+            let session = Session::new(self.credentials.clone(), stream.get_ref().1)?;
+            let (socket, _) = client_async_with_config(upgrade, stream, Some(socket_config()))
+                .await
+                .map_err(|error| broken(&error, address))?;
+            Ok((socket, session))
         };
-        let opened = answers.open(bytes).map_err(Fault::from)?;
-        let event = StreamEvent::decode(opened.payload)
-            .map_err(|error| LinkError::Protocol { address, reason: error.to_string() })?;
-        match event.event {
-            Some(stream_event::Event::Progress(progress)) => {
-                return Ok(Some((progress, opened.last)));
-            }
-            Some(stream_event::Event::Error(error)) => return Err(Fault::from(error).into()),
-            // An event of a later version.
-            None if opened.last => return Ok(None),
-            None => {}
-        }
+        within(CONNECT, "opening a line to the daemon", dialing).await?
     }
 }
 

@@ -12,6 +12,9 @@ pub mod acceptor;
 mod greeting;
 mod frames;
 pub mod sealing;
+pub mod line;
+pub mod select;
+pub mod switch;
 pub mod careful;
 pub mod client;
 

@@ -19,7 +19,7 @@ use crate::{
         sign::{Signer, Verifier},
     },
     wire::{
-        envelope::{self, IdempotencyKey, Opened, Place, Refused},
+        envelope::{self, IdempotencyKey, MessageId, Opened, Place, Refused},
         methods::Method,
         replay::Window,
     },
@@ -129,17 +129,28 @@ impl Session {
         key: Option<IdempotencyKey>,
         payload: &[u8],
     ) -> (Bytes, Answers) {
+        let (mut asking, answers) = self.begin(method, key);
+        (asking.seal(payload, true), answers)
+    }
+
+    /// Begins a new stream: how its requests are sealed, and how its answers are opened.
+    #[must_use]
+    pub fn begin(
+        self: &Arc<Self>,
+        method: &'static Method,
+        key: Option<IdempotencyKey>,
+    ) -> (Asking, Answers) {
         let stream = Some(self.begun.fetch_add(1, Ordering::Relaxed) + 1);
-        let mut place = Place { stream, ..self.place(method) };
+        let place = Place { stream, ..self.place(method) };
         let id = rand::random();
         // Without a key of the caller's, the call is no other's repetition.
         let key = key.or_else(|| method.writes.then(|| IdempotencyKey(rand::random())));
-        let envelope = envelope::seal(&self.own.signer, &place, (id, true, key), now_ms(), payload);
-        place.answers = Some(id);
-        (envelope, Answers { session: self.clone(), place, ended: false })
+        let answers = Place { answers: Some(id), ..place.clone() };
+        let asking = Asking { session: self.clone(), place, id, key };
+        (asking, Answers { session: self.clone(), place: answers, ended: false })
     }
 
-    /// Opens such a request, and tells how its answers are sealed.
+    /// Opens a stream's one request, and tells how its answers are sealed.
     ///
     /// # Errors
     /// Why it is not taken.
@@ -148,18 +159,98 @@ impl Session {
         method: &'static Method,
         envelope: Bytes,
     ) -> Result<(Opened, Answering), Refused> {
+        let (opened, _, answering) = self.begun(method, envelope, true)?;
+        Ok((opened, answering))
+    }
+
+    /// Opens a stream's first request, which may be its last or must not be; tells how the next ones
+    /// are opened, and how the answers are sealed.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn begun(
+        self: &Arc<Self>,
+        method: &'static Method,
+        envelope: Bytes,
+        last: bool,
+    ) -> Result<(Opened, Asked, Answering), Refused> {
         let mut place = self.place(method);
         let opened = envelope::open(envelope, &self.peer, &place, now_ms())?;
-        if !opened.last {
+        if opened.last != last {
             return Err(Refused::Cut);
         }
         // Only now: what isn't the peer's own must not use up a number.
         self.window.lock().unwrap_or_else(PoisonError::into_inner).admit(opened.stream)?;
         // Named as the peer does: it may not know an authority that is newer.
         place.clusters = [opened.cluster].into();
-        (place.stream, place.answers) = (Some(opened.stream), Some(opened.id));
-        Ok((opened, Answering { session: self.clone(), place }))
+        place.stream = Some(opened.stream);
+        let answers = Place { answers: Some(opened.id), ..place.clone() };
+        place.sequence = 1;
+        let asked = Asked { session: self.clone(), place, ended: last };
+        Ok((opened, asked, Answering { session: self.clone(), place: answers }))
     }
+
+    /// The fingerprint of the peer's key.
+    #[must_use]
+    pub fn peer(&self) -> [u8; 32] {
+        self.peer.id().0
+    }
+}
+
+/// Seals the requests of a stream.
+#[derive(Debug)]
+pub struct Asking {
+    session: Arc<Session>,
+    place: Place,
+    /// The next one's; that of the first one is what answers name.
+    id: MessageId,
+    key: Option<IdempotencyKey>,
+}
+
+impl Asking {
+    /// Seals the next one: its envelope up to the payload.
+    pub fn seal(&mut self, payload: &[u8], last: bool) -> Bytes {
+        let meta = (self.id, last, self.key);
+        let signer = &self.session.own.signer;
+        let envelope = envelope::seal(signer, &self.place, meta, now_ms(), payload);
+        self.place.sequence += 1;
+        self.id = rand::random();
+        envelope
+    }
+}
+
+/// Opens the requests of a stream after the first one.
+#[derive(Debug)]
+pub struct Asked {
+    session: Arc<Session>,
+    place: Place,
+    ended: bool,
+}
+
+impl Asked {
+    /// Opens the next one.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn open(&mut self, envelope: Bytes) -> Result<Opened, Refused> {
+        next(&self.session, &mut self.place, &mut self.ended, envelope)
+    }
+}
+
+/// Opens the next message of a direction.
+fn next(
+    session: &Session,
+    place: &mut Place,
+    ended: &mut bool,
+    envelope: Bytes,
+) -> Result<Opened, Refused> {
+    let opened = envelope::open(envelope, &session.peer, place, now_ms())?;
+    if *ended {
+        return Err(Refused::Cut);
+    }
+    place.sequence += 1;
+    *ended = opened.last;
+    Ok(opened)
 }
 
 /// Opens the answers to a request.
@@ -176,13 +267,7 @@ impl Answers {
     /// # Errors
     /// Why it is not taken.
     pub fn open(&mut self, envelope: Bytes) -> Result<Opened, Refused> {
-        let opened = envelope::open(envelope, &self.session.peer, &self.place, now_ms())?;
-        if self.ended {
-            return Err(Refused::Cut);
-        }
-        self.place.sequence += 1;
-        self.ended = opened.last;
-        Ok(opened)
+        next(&self.session, &mut self.place, &mut self.ended, envelope)
     }
 
     /// Makes sure that the last one came.

@@ -7,11 +7,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::{SinkExt as _, StreamExt as _};
-use prost::Message as _;
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use futures_util::StreamExt as _;
+use tokio::{
+    net::TcpListener,
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes, transport::Server};
 
@@ -20,8 +22,6 @@ use crate::{
     domain::role::Role,
     wire::{
         fault::Fault,
-        limits::MAX_SOCKET_MESSAGE,
-        methods::STREAM,
         v1::{self, operations_server::OperationsServer},
     },
 };
@@ -32,6 +32,7 @@ use super::{
     endpoint::Endpoint,
     error::LinkError,
     gate::Gate,
+    line::serve,
     pki::{Identity, Pki, Usage},
     sealing::Envelopes,
 };
@@ -122,35 +123,18 @@ fn port_of(
     let incoming = ReceiverStream::new(doors.grpc).map(Ok::<_, std::convert::Infallible>);
     let grpc = Server::builder()
         .layer(Envelopes { plain_reads: false })
-        .add_routes(routes)
+        .add_routes(routes.clone())
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    let ending = stop.clone();
     let hub = async move {
-        while let Some(mut socket) = doors.sockets.recv().await {
-            tokio::spawn(async move {
-                let Some(Ok(Message::Binary(bytes))) = socket.next().await else { return };
-                let session = socket.get_ref().peer().session.clone();
-                let (opened, mut answering) = session.asked(&STREAM, bytes).unwrap();
-                let watched = v1::StreamRequest::decode(opened.payload).unwrap().request.unwrap();
-                let v1::stream_request::Request::Watch(run) = watched;
-                for (agents, state) in [(1, "running"), (2, "finished"), (3, "finished")] {
-                    let run = v1::Run {
-                        name: run.run.clone(),
-                        agents,
-                        state: state.to_owned(),
-                        ..Default::default()
-                    };
-                    let progress = v1::Progress { run: Some(run), rate: 1.0 };
-                    let event = v1::stream_event::Event::Progress(progress);
-                    let event = v1::StreamEvent { event: Some(event) };
-                    let event = event.encode_to_vec();
-                    let envelope = answering.seal(&event, state != "running");
-                    let frame = Message::Binary([envelope.as_ref(), &event].concat().into());
-                    if socket.send(frame).await.is_err() {
-                        return;
-                    }
-                }
-            });
+        let lines = Arc::default();
+        let mut open = JoinSet::new();
+        while let Some(socket) = doors.sockets.recv().await {
+            let peer = socket.get_ref().peer().clone();
+            let (routes, lines, stop) = (routes.clone(), Arc::clone(&lines), ending.clone());
+            open.spawn(async move { serve::serve(socket, &peer, routes, &lines, stop).await });
         }
+        open.join_all().await;
     };
     let tasks = vec![
         tokio::spawn(acceptor.run(stop.clone())),
@@ -217,18 +201,6 @@ async fn a_drain_answers_the_calls_at_work() {
     assert!(!call.is_finished());
     port.calls.may_end.notify_one();
     call.await.unwrap().unwrap();
-    drop(link);
-    port.end().await;
-}
-
-#[tokio::test]
-async fn a_watch_ends_with_the_first_state_that_is_not_running() {
-    let port = port().await;
-    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
-    let events = link.watch("0198").await.unwrap();
-    let runs: Vec<_> = events.map(|event| event.unwrap().run.unwrap()).collect().await;
-    assert_eq!(runs.iter().map(|run| run.agents).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(runs[0].name, "0198");
     drop(link);
     port.end().await;
 }
@@ -333,19 +305,6 @@ async fn nobody_there_is_told_apart_from_a_stranger() {
 }
 
 #[tokio::test]
-async fn a_socket_message_over_the_limit_ends_the_stream() {
-    let port = port().await;
-    let link = Link::connect(&port.endpoint(), &port.client).await.unwrap();
-    let long = "x".repeat(MAX_SOCKET_MESSAGE + 1);
-    let outcome = match link.watch(&long).await {
-        Ok(mut events) => events.next().await.unwrap().map(|_| ()),
-        Err(error) => Err(error),
-    };
-    let error = outcome.unwrap_err();
-    assert_eq!(error.code(), Code::Unavailable, "{error}");
-}
-
-#[tokio::test]
 async fn who_is_revoked_is_cut_off_and_the_others_go_on() {
     let port = port().await;
     let (pki, now) = (Pki::at(port.home.path()), SystemTime::now());
@@ -361,7 +320,8 @@ async fn who_is_revoked_is_cut_off_and_the_others_go_on() {
     pki.revoke("bob", now).unwrap();
     assert_eq!(port.gate.sweep(now), 0, "the gate does not know yet");
     port.gate.replace(&pki.identity(Usage::Server).unwrap()).unwrap();
-    assert_eq!((port.gate.sweep(now), port.gate.sweep(now)), (1, 0));
+    // Of the calls, and of the line.
+    assert_eq!((port.gate.sweep(now), port.gate.sweep(now)), (2, 0));
     ask(&links[1]).await.unwrap_err();
     let error = Link::connect(&port.endpoint(), &bob).await.unwrap_err();
     assert!(matches!(error, LinkError::Refused { reason: "it was revoked", .. }), "{error}");

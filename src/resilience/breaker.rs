@@ -106,6 +106,12 @@ impl Breaker {
         }
     }
 
+    /// Whether it would let a call through now.
+    #[must_use]
+    pub fn would_admit(&self, now: Instant) -> bool {
+        self.until.is_none_or(|(at, _)| at <= now)
+    }
+
     /// A call ended: well, or with a failure that says something about the peer. `random` is drawn
     /// from `[0, 1)`.
     pub fn ended(&mut self, well: bool, now: Instant, random: f64) {

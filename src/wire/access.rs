@@ -1,9 +1,7 @@
-//! Which role each gRPC method and each request on a WebSocket needs, and how soon its caller wants
+//! Which role each method needs, and how soon its caller wants
 //! the answer. Everything stands here; a method that doesn't is refused to all.
 
 use crate::domain::role::Role::{self, Operator, Reader, User};
-
-use super::v1::stream_request::Request;
 
 /// How soon its caller wants a method's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,11 +30,12 @@ impl Class {
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// The methods by their path, the role that each needs, and its class.
-const METHODS: [(&str, Role, Class); 27] = [
+const METHODS: [(&str, Role, Class); 28] = [
     ("/darwin.v1.Runs/Start", User, Batch),
     ("/darwin.v1.Runs/List", Reader, Interactive),
     ("/darwin.v1.Runs/Show", Reader, Interactive),
     ("/darwin.v1.Runs/Stop", User, Interactive),
+    ("/darwin.v1.Runs/Watch", Reader, Interactive),
     ("/darwin.v1.Runs/Kill", User, Interactive),
     ("/darwin.v1.Runs/Rollback", User, Interactive),
     ("/darwin.v1.Runs/Resume", User, Interactive),
@@ -77,14 +76,6 @@ pub fn method(path: &str) -> Option<Role> {
 #[must_use]
 pub fn class(path: &str) -> Option<Class> {
     METHODS.iter().find(|(known, ..)| *known == path).map(|(.., class)| *class)
-}
-
-/// The role that a request on a WebSocket needs.
-#[must_use]
-pub fn stream(request: &Request) -> Role {
-    match request {
-        Request::Watch(_) => Reader,
-    }
 }
 
 #[cfg(test)]

@@ -23,12 +23,12 @@ pub struct Method {
 /// All methods of gRPC.
 pub const METHODS: &[Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 
-/// What a WebSocket carries: a request, and the events that answer it.
+/// What a WebSocket carries: frames of many calls, in both directions.
 pub static STREAM: Method = Method {
     service: "darwin.v1.Stream",
-    name: "Follow",
-    request: "darwin.v1.StreamRequest",
-    answer: "darwin.v1.StreamEvent",
+    name: "Line",
+    request: "darwin.v1.Frames",
+    answer: "darwin.v1.Frames",
     streams: true,
     writes: false,
 };

@@ -46,7 +46,10 @@ async fn a_flood_of_batch_calls_is_turned_away_and_holds_up_nobody_else() {
         })
         .collect();
     until("some are turned away", || {
-        get(endpoint.admin, "/metrics").1.contains("darwin_calls_shed_total{class=\"batch\"}").then_some(())
+        get(endpoint.admin, "/metrics")
+            .1
+            .contains("darwin_calls_shed_total{class=\"batch\"}")
+            .then_some(())
     });
     // Who waits for an answer gets it meanwhile.
     while flood.iter().any(|call| !call.is_finished()) {

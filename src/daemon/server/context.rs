@@ -21,7 +21,7 @@ use crate::{
     },
     domain::id::{RunId, SessionId},
     link::acceptor::Peer,
-    resilience::admission::Limits,
+    resilience::admission::Admission,
     wire::{
         convert,
         envelope::{IdempotencyKey, Keyed},
@@ -52,8 +52,8 @@ pub struct Context {
     pub workers: usize,
     /// Whether calls that only read are taken without an envelope.
     pub plain_reads: bool,
-    /// How many calls are let in.
-    pub admission: Limits,
+    /// Lets calls in.
+    pub admission: Admission,
     /// Cancelled as soon as the runs are taken up that were at work before this start: until
     /// then nobody can change or follow a run.
     pub taken_up: CancellationToken,

@@ -4,7 +4,7 @@ pub mod context;
 mod measure;
 mod admit;
 mod authorize;
-pub mod streams;
+mod progress;
 mod runs;
 mod evaluations;
 mod sessions;
@@ -21,13 +21,14 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::Layer as _;
 
 use crate::{
     link::{
         acceptor::{Conn, Socket},
+        line::serve,
         sealing::Envelopes,
     },
-    resilience::admission::Admission,
     wire::{
         limits::MAX_GRPC_MESSAGE,
         methods::METHODS,
@@ -60,7 +61,7 @@ pub async fn calls(
     stop: CancellationToken,
 ) -> Result<(), String> {
     let incoming = ReceiverStream::new(connections).map(Ok::<_, Infallible>);
-    let door = Admission::new(context.admission);
+    let door = context.admission.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
     serving(&reporter, ServingStatus::Serving).await;
     let draining = stop.clone();
@@ -82,13 +83,17 @@ pub async fn calls(
         .map_err(|error| crate::wire::fault::chain(&error))
 }
 
-/// Serves WebSockets until `stop`, then takes leave of those that are open.
+/// Serves lines on WebSockets until `stop`, then ends those that are open.
 pub async fn sockets(
     context: Arc<Context>,
     mut sockets: mpsc::Receiver<Socket>,
     stop: CancellationToken,
 ) {
     let mut open = JoinSet::new();
+    let (lines, door) = (Arc::default(), context.admission.clone());
+    // As on HTTP/2, but for the envelopes, which are the line's own.
+    let services = Authorize(door.clone()).layer(Admit(door).layer(routes(context)));
+    let services = Measure.layer(services);
     loop {
         let socket = tokio::select! {
             () = stop.cancelled() => break,
@@ -96,14 +101,12 @@ pub async fn sockets(
             socket = sockets.recv() => socket,
         };
         let Some(socket) = socket else { break };
-        let (context, stop) = (context.clone(), stop.clone());
+        let (services, lines, stop) = (services.clone(), Arc::clone(&lines), stop.clone());
         open.spawn(async move {
             metrics::gauge!("darwin_streams_open").increment(1);
             let peer = socket.get_ref().peer().clone();
-            if let Err(error) =
-                streams::serve(socket, peer.role, &peer.session, context, stop).await
-            {
-                tracing::debug!(%error, "a stream's client went away");
+            if let Err(error) = serve::serve(socket, &peer, services, &lines, stop).await {
+                tracing::debug!(%error, "a line's client went away");
             }
             metrics::gauge!("darwin_streams_open").decrement(1);
         });

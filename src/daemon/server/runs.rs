@@ -1,7 +1,8 @@
 //! Calls about runs.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
+use futures_util::Stream;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -24,7 +25,7 @@ use crate::{
 
 use super::{
     context::{Context, keyed, peer, profile, refuse, to_the_end},
-    streams::Source,
+    progress,
 };
 
 pub struct Service(pub Arc<Context>);
@@ -82,6 +83,14 @@ impl Runs for Service {
             Ok::<_, Fault>(context.manager.stop(id).await?)
         });
         Ok(Response::new(self.whole(&view.await?).await))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<Progress, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<RunRef>) -> Result<Response<Self::WatchStream>, Status> {
+        let states = self.0.follow(&request.into_inner().run).await?;
+        let told = |view: &RunView| Progress { run: Some(run(view)), rate: view.rate };
+        Ok(Response::new(Box::pin(progress::follow(states, told))))
     }
 
     async fn kill(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
@@ -179,9 +188,8 @@ impl Service {
     }
 }
 
-impl Source for Context {
-    type State = RunView;
-
+impl Context {
+    /// Follows the run of that name. A run at rest has a receiver whose sender is gone.
     async fn follow(&self, name: &str) -> Result<watch::Receiver<RunView>, Fault> {
         self.ready().await?;
         let id = self.registry.find_run(name).await?;
@@ -191,9 +199,5 @@ impl Source for Context {
         // At rest: it has one state, and nobody will change it.
         let (_, states) = watch::channel(self.manager.show(id).await?);
         Ok(states)
-    }
-
-    fn progress(view: &RunView) -> Progress {
-        Progress { run: Some(run(view)), rate: view.rate }
     }
 }

@@ -198,6 +198,10 @@ impl v1::runs_server::Runs for Darwin {
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(Response::new(v1::Run::default()))
     }
+    type WatchStream = tokio_stream::Empty<Result<v1::Progress, Status>>;
+    async fn watch(&self, _: Request<v1::RunRef>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
     async fn kill(&self, _: Request<v1::RunRef>) -> Result<Response<v1::Run>, Status> {
         Err(Status::unimplemented(""))
     }

@@ -1,0 +1,164 @@
+//! Carries a line over one WebSocket, until that breaks or nobody needs it any more.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    resilience::deadline::{Late, within},
+    wire::{envelope::Refused, v1::Frame},
+};
+
+use super::{Line, core::Wrong};
+
+/// How long one message may take to be sent; an end that is slower is left.
+const SEND: Duration = Duration::from_secs(10);
+/// How often the other end is asked for a sign of life.
+const PING: Duration = Duration::from_secs(15);
+/// An end that gives none for so long is left.
+const SILENCE: Duration = Duration::from_secs(45);
+/// How long what came waits for something that its receipt can be told along with.
+const RECEIPT: Duration = Duration::from_millis(25);
+
+/// Why a connection carries the line no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The connection broke.
+    #[error(transparent)]
+    Socket(#[from] tungstenite::Error),
+    /// The other end is too slow, or silent.
+    #[error(transparent)]
+    Late(#[from] Late),
+    /// It closed the connection, for a reason if it gave one.
+    #[error("it was closed{0}")]
+    Closed(String),
+    /// What it sent is not taken.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It breaks the rules of a line.
+    #[error(transparent)]
+    Wrong(#[from] Wrong),
+}
+
+impl Broken {
+    /// Whether another connection could go on with the line.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Socket(_) | Self::Late(_) | Self::Closed(_))
+    }
+}
+
+/// How one end signs and checks, and what it does with frames.
+pub struct Carrier<Seal, Open, Take> {
+    /// Seals a payload: its envelope up to it.
+    pub seal: Seal,
+    /// Opens an envelope.
+    pub open: Open,
+    /// Takes a frame, in order.
+    pub take: Take,
+    /// Once cancelled, the connection is closed as soon as all has arrived.
+    pub done: CancellationToken,
+    /// It is also closed when no channel was open for so long.
+    pub idle: Option<Duration>,
+}
+
+impl<Seal, Open, Take> Carrier<Seal, Open, Take>
+where
+    Seal: FnMut(&[u8]) -> Bytes,
+    Open: FnMut(Bytes) -> Result<Bytes, Refused>,
+    Take: FnMut(Frame) -> Result<(), Wrong>,
+{
+    /// Carries `line`.
+    ///
+    /// # Errors
+    /// Why not any longer; nothing is wrong if it was closed from here.
+    pub async fn carry<S, C>(self, line: &Line<C>, socket: WebSocketStream<S>) -> Result<(), Broken>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self { mut seal, mut open, mut take, done, idle } = self;
+        let (mut sink, mut stream) = socket.split();
+        let read = async {
+            loop {
+                match within(SILENCE, "the next message of a line", stream.next()).await? {
+                    None => return Err(Broken::Closed(String::new())),
+                    Some(Ok(Message::Close(frame))) => {
+                        let reason = frame.filter(|frame| !frame.reason.is_empty());
+                        let reason = reason.map(|frame| format!(": {}", frame.reason));
+                        return Err(Broken::Closed(reason.unwrap_or_default()));
+                    }
+                    Some(Ok(Message::Binary(envelope))) => {
+                        let payload = open(envelope)?;
+                        let frames = line.state().core.take(&payload)?;
+                        for frame in frames {
+                            take(frame)?;
+                        }
+                        line.wake.notify_one();
+                    }
+                    Some(Ok(Message::Text(_))) => return Err(Wrong::Malformed.into()),
+                    // Pings are answered by the library; the answer leaves with the next flush.
+                    Some(Ok(_)) => line.wake.notify_one(),
+                    Some(Err(error)) => return Err(error.into()),
+                }
+            }
+        };
+        let write = async {
+            let mut pings = interval_at(Instant::now() + PING, PING);
+            pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let (mut acknowledge, mut busy) = (false, Instant::now());
+            loop {
+                while let Some(payload) = line.next(acknowledge) {
+                    let frame = [seal(&payload).as_ref(), &payload].concat();
+                    let sent = sink.feed(Message::Binary(frame.into()));
+                    within(SEND, "sending on a line", sent).await??;
+                }
+                within(SEND, "sending on a line", sink.flush()).await??;
+                let (open, owes, is_done) = {
+                    let state = line.state();
+                    (!state.channels.is_empty(), state.core.owes(), state.core.is_done())
+                };
+                if open {
+                    busy = Instant::now();
+                }
+                let unused = idle.filter(|_| !open).map(|idle| busy + idle);
+                let over = done.is_cancelled() || unused.is_some_and(|at| at <= Instant::now());
+                if over && !open && !owes && is_done {
+                    let code =
+                        if done.is_cancelled() { CloseCode::Away } else { CloseCode::Normal };
+                    let frame = CloseFrame { code, reason: "".into() };
+                    let closed = sink.send(Message::Close(Some(frame)));
+                    within(SEND, "closing a line", closed).await??;
+                    return Ok(());
+                }
+                acknowledge = false;
+                tokio::select! {
+                    () = line.wake.notified() => {}
+                    () = sleep(RECEIPT), if owes => acknowledge = true,
+                    () = sleep_until(unused.unwrap_or(busy)), if unused.is_some() && !over => {}
+                    () = done.cancelled(), if !done.is_cancelled() => {}
+                    _ = pings.tick() => {
+                        let ping = sink.send(Message::Ping(Bytes::new()));
+                        within(SEND, "sending on a line", ping).await??;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            broken = read => broken,
+            ended = write => ended,
+        }
+    }
+}

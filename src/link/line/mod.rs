@@ -1,0 +1,91 @@
+//! A line: many calls at once on one WebSocket, each a channel of its own. A line outlives its
+//! connection: after a break the client connects anew, and both ends send again what the other had
+//! not received. Whatever was ready when a message is sent shares its envelope and so its signature.
+//!
+//! No channel holds up another: its answers are sent only as far as the client has room for them
+//! (credit), and the client takes everything off its socket at once.
+
+pub mod core;
+pub mod carry;
+pub mod calls;
+pub mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::wire::{
+    limits::MAX_SOCKET_MESSAGE,
+    v1::{Frame, frame::What},
+};
+
+use self::core::Core;
+
+/// The bytes of answers that may be on their way on a channel, or wait to be taken off. An answer
+/// that is larger goes alone.
+pub const WINDOW: usize = 256 << 10;
+/// The largest request, in bytes. Answers that are larger come in parts.
+pub const MAX_MESSAGE: usize = MAX_SOCKET_MESSAGE - (16 << 10);
+/// Such a part, in bytes.
+const PART: usize = 128 << 10;
+/// The most channels at once on one line.
+pub const CHANNELS: usize = 1024;
+
+/// One end of a line; `C` is what that end keeps of a channel.
+#[derive(Debug)]
+pub struct Line<C> {
+    state: Mutex<State<C>>,
+    wake: Notify,
+}
+
+/// What an end knows.
+#[derive(Debug)]
+pub struct State<C> {
+    /// What is on its way.
+    pub core: Core,
+    /// The open channels.
+    pub channels: HashMap<u64, C>,
+    /// The last channel that was opened.
+    pub last: u64,
+}
+
+impl<C> Default for Line<C> {
+    fn default() -> Self {
+        Self { state: Mutex::default(), wake: Notify::new() }
+    }
+}
+
+impl<C> Default for State<C> {
+    fn default() -> Self {
+        Self { core: Core::default(), channels: HashMap::new(), last: 0 }
+    }
+}
+
+impl<C> Line<C> {
+    /// What it knows, for a moment.
+    pub fn state(&self) -> MutexGuard<'_, State<C>> {
+        // Whole between any two statements that hold the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a frame to whoever carries the line.
+    pub fn push(&self, channel: u64, what: What) {
+        self.state().core.push(Frame { channel, what: Some(what) });
+        self.wake.notify_one();
+    }
+
+    fn next(&self, acknowledge: bool) -> Option<Bytes> {
+        self.state().core.next(acknowledge)
+    }
+}
+
+/// The share of a window that a message of that size takes.
+fn share(size: usize) -> usize {
+    size.clamp(1, WINDOW)
+}
