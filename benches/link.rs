@@ -20,7 +20,12 @@ use darwin::{
     link::{
         STREAM_PATH, SUBPROTOCOL,
         acceptor::{Acceptor, Limits, socket_config},
+        error::LinkError,
         gate::Gate,
+        line::{
+            self,
+            calls::{Calls, Dial},
+        },
         pki::{Identity, Pki, SERVER_NAME, Usage},
         sealing::{Current, Envelopes, Sealed},
         session::{Credentials, Session},
@@ -30,7 +35,7 @@ use darwin::{
     wire::{
         envelope::{self, Place},
         limits::MAX_GRPC_MESSAGE,
-        methods::{STREAM, at},
+        methods::at,
         v1::{
             JournalRequest, JournalResponse,
             journals_client::JournalsClient,
@@ -53,6 +58,7 @@ use tonic::{
     body::Body,
     codec::CompressionEncoding::Gzip,
     codegen::http,
+    service::Routes,
     transport::{Channel, Endpoint, Server},
 };
 
@@ -134,20 +140,21 @@ async fn serve(server: &Identity, kind: Kind) -> SocketAddr {
             }
         }
     });
+    let routes = Routes::new(JournalsServer::new(Echo::new()));
     tokio::spawn(async move {
+        let lines = Arc::default();
         while let Some(mut socket) = doors.sockets.recv().await {
+            let (routes, lines) = (routes.clone(), Arc::clone(&lines));
             tokio::spawn(async move {
-                let session = socket.get_ref().peer().session.clone();
+                if kind == Kind::Signed {
+                    let peer = socket.get_ref().peer().clone();
+                    let stop = CancellationToken::new();
+                    // Its client goes when it has seen enough.
+                    let _ = line::serve::serve(socket, &peer, routes, &lines, stop).await;
+                    return;
+                }
                 while let Some(Ok(Message::Binary(bytes))) = socket.next().await {
-                    let answer = if kind == Kind::Signed {
-                        let (opened, mut answers) =
-                            session.asked(&STREAM, bytes).expect("a signed message");
-                        let front = answers.seal(&opened.payload, true);
-                        [front, opened.payload].concat().into()
-                    } else {
-                        bytes
-                    };
-                    socket.send(Message::Binary(answer)).await.expect("the echo is sent");
+                    socket.send(Message::Binary(bytes)).await.expect("the echo is sent");
                 }
             });
         }
@@ -194,6 +201,20 @@ async fn socket(
     let (socket, _) =
         client_async_with_config(upgrade, stream, Some(socket_config())).await.expect("an upgrade");
     (socket, session)
+}
+
+/// Makes the connections of a line.
+struct Dialer {
+    address: SocketAddr,
+    client: Identity,
+}
+
+impl Dial for Dialer {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn dial(&self) -> Result<(WebSocketStream<Self::Stream>, Arc<Session>), LinkError> {
+        Ok(socket(self.address, &self.client).await)
+    }
 }
 
 /// Prints the quantiles of how long a call takes.
@@ -286,13 +307,10 @@ async fn main() {
         bare.next().await.expect("an echo").expect("a message");
     })
     .await;
-    let (mut sealed, session) = socket(signed, &client).await;
-    latency("darwin's WebSocket, signed", async || {
-        let (front, mut answers) = session.ask(&STREAM, None, &frame);
-        let message = Message::Binary([front.as_ref(), &frame].concat().into());
-        sealed.send(message).await.expect("sent");
-        let echo = sealed.next().await.expect("an echo").expect("a message");
-        assert_eq!(answers.open(echo.into_data()).expect("a signed answer").payload, frame);
+    let mut line = JournalsClient::new(Calls::new(Dialer { address: signed, client }));
+    latency("darwin's line, signed", async || {
+        let answer = line.read(small()).await.expect("an answer").into_inner();
+        assert_eq!(answer.cursor, frame);
     })
     .await;
 

@@ -25,6 +25,7 @@ use std::{
 
 use clap::{Parser as _, error::ErrorKind};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
@@ -120,6 +121,7 @@ fn start(
         rustix::process::setsid()
             .map_err(|error| system("leave the terminal's session")(error.into()))?;
     }
+    more_files().map_err(system("raise the limit of open files"))?;
     let runtime = Builder::new_multi_thread()
         .thread_name("darwind")
         .max_blocking_threads(BLOCKING_THREADS)
@@ -168,6 +170,13 @@ fn start(
     // What still blocks a thread has had its time.
     runtime.shutdown_background();
     result
+}
+
+/// Allows as many open files as the system lets: each connection takes one, and the usual 1,024
+/// are for programs that wait with select(2).
+fn more_files() -> std::io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// The name of the user who runs the daemon, for the certificate of his client.

@@ -40,7 +40,7 @@ use super::{
 };
 
 /// What the port holds, and how long a handshake may take.
-const LIMITS: Limits = Limits { connections: 512, handshake: Duration::from_secs(10) };
+const LIMITS: Limits = Limits { connections: 4096, handshake: Duration::from_secs(10) };
 
 /// What the daemon is made of.
 pub struct Setup {

@@ -208,3 +208,117 @@ fn failed(answer: &Result<Response<Body>, BoxError>) -> bool {
     let status = Status::from_header_map(answer.headers());
     status.is_some_and(|status| status.code() == Grpc::Unavailable)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use http_body_util::Empty;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::wire::{
+        access::Class,
+        v1::{
+            self, operations_client::OperationsClient, runs_client::RunsClient,
+            sessions_client::SessionsClient,
+        },
+    };
+
+    /// A transport that can be down, and how many calls it got.
+    #[derive(Clone, Default)]
+    struct Fake {
+        down: Arc<AtomicBool>,
+        calls: Arc<AtomicUsize>,
+    }
+
+    impl Fake {
+        fn transport(
+            &self,
+        ) -> impl Service<
+            Request<Body>,
+            Response = Response<Body>,
+            Error = BoxError,
+            Future: Send,
+        > + Clone
+        + Send
+        + 'static {
+            let fake = self.clone();
+            service_fn(move |_| {
+                fake.calls.fetch_add(1, Ordering::Relaxed);
+                let down = fake.down.load(Ordering::Relaxed);
+                // `Cancelled` stands for an answer: it comes from whoever is up.
+                let status =
+                    if down { Status::unavailable("down") } else { Status::cancelled("up") };
+                std::future::ready(Ok(status.into_http()))
+            })
+        }
+
+        fn took(&self) -> usize {
+            self.calls.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_down_is_taken_over_by_the_other() {
+        let (line, http2) = (Fake::default(), Fake::default());
+        let ways = Switch::new(line.transport(), http2.transport());
+        let mut operations = OperationsClient::new(ways.clone());
+        let mut runs = RunsClient::new(ways.clone());
+        let mut status = async || operations.status(v1::StatusRequest {}).await.unwrap_err().code();
+        assert_eq!((status().await, line.took(), http2.took()), (Grpc::Cancelled, 1, 0));
+
+        line.down.store(true, Ordering::Relaxed);
+        assert_eq!((status().await, line.took(), http2.took()), (Grpc::Cancelled, 1, 1));
+        assert_eq!(ways.report()[0].state, State::Open);
+        // Then the other one comes first, ...
+        assert_eq!((status().await, line.took(), http2.took()), (Grpc::Cancelled, 0, 1));
+        // ... until it is time to look again.
+        line.down.store(false, Ordering::Relaxed);
+        let begun = Instant::now();
+        while line.took() == 0 {
+            assert_eq!(status().await, Grpc::Cancelled);
+            assert!(begun.elapsed() < Duration::from_secs(5));
+        }
+        assert_eq!(ways.report()[0].state, State::Closed);
+
+        // A change is not made on the other one, unless whoever asks again asks for the same.
+        line.down.store(true, Ordering::Relaxed);
+        http2.took();
+        let stop = runs.stop(v1::RunRef::default()).await.unwrap_err();
+        assert_eq!((stop.code(), http2.took()), (Grpc::Unavailable, 0));
+        let (line, http2) = (Fake::default(), Fake::default());
+        line.down.store(true, Ordering::Relaxed);
+        let mut sessions = SessionsClient::new(Switch::new(line.transport(), http2.transport()));
+        let mut create = tonic::Request::new(v1::CreateSessionRequest::default());
+        create.extensions_mut().insert(IdempotencyKey([7; 16]));
+        assert_eq!(sessions.create(create).await.unwrap_err().code(), Grpc::Cancelled);
+        assert_eq!((line.took(), http2.took()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn callers_may_say_what_they_need() {
+        let (line, http2) = (Fake::default(), Fake::default());
+        let mut ways = Switch::new(line.transport(), http2.transport());
+        let deadline = Duration::from_millis(20);
+        for (need, expected) in [
+            (None, (1, 0)),
+            (Some(Need::Class(Class::Batch)), (0, 1)),
+            (Some(Need::Within { deadline, size: 10 }), (1, 0)),
+            (Some(Need::Within { deadline: Duration::from_secs(9), size: 10 }), (0, 1)),
+        ] {
+            let mut request = Request::new(Body::new(Empty::new()));
+            *request.uri_mut() = "/darwin.v1.Runs/Show".parse().unwrap();
+            request.extensions_mut().extend(
+                need.map(|need| {
+                    let mut extensions = tonic::codegen::http::Extensions::new();
+                    extensions.insert(need);
+                    extensions
+                })
+                .unwrap_or_default(),
+            );
+            ways.call(request).await.unwrap();
+            assert_eq!((line.took(), http2.took()), expected, "{need:?}");
+        }
+    }
+}
