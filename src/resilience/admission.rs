@@ -16,20 +16,26 @@ use crate::wire::access::Class;
 pub struct Limits {
     /// Calls at work at once.
     pub at_work: usize,
-    /// Of these, batch calls at the most, so that they never hold up all others.
-    pub batch: usize,
+    /// Of these at the most, interactive ones and batch ones. More interactive ones would only wait
+    /// for each other; more batch ones would hold up all others.
+    pub most: [usize; 2],
     /// Calls of each class that wait.
     pub waiting: usize,
-    /// How long one waits at most before it is turned away.
-    pub patience: Duration,
+    /// How long one of each class waits at most before it is turned away.
+    pub patience: [Duration; 2],
 }
 
 impl Limits {
     /// Those of a door that lets in so many.
     #[must_use]
     pub fn of(at_work: usize) -> Self {
-        let batch = (at_work * 3 / 4).max(1);
-        Self { at_work, batch, waiting: 2 * at_work, patience: Duration::from_millis(500) }
+        Self {
+            at_work,
+            most: [(at_work / 4).max(1), (at_work * 3 / 4).max(1)],
+            waiting: 2 * at_work,
+            // An interactive answer is of no use much later.
+            patience: [Duration::from_millis(25), Duration::from_millis(500)],
+        }
     }
 }
 
@@ -40,6 +46,9 @@ pub struct Shed {
     /// How long to wait.
     pub after: Duration,
 }
+
+/// What whoever is turned away is told: a queue has emptied by then.
+pub const SHED: Shed = Shed { after: Duration::from_millis(500) };
 
 /// The door. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -90,15 +99,15 @@ impl Admission {
             // Who has gone makes room.
             waiting.retain(|place| !place.is_closed());
             if waiting.len() >= inner.limits.waiting {
-                return Err(inner.shed());
+                return Err(SHED);
             }
             let (place, answer) = oneshot::channel();
             waiting.push_back(place);
             answer
         };
-        match tokio::time::timeout(inner.limits.patience, answer).await {
+        match tokio::time::timeout(inner.limits.patience[class as usize], answer).await {
             Ok(Ok(place)) => Ok(place),
-            _ => Err(inner.shed()),
+            _ => Err(SHED),
         }
     }
 
@@ -108,12 +117,6 @@ impl Admission {
         let state = self.0.state();
         let waiting = &state.waiting[class as usize];
         waiting.len() >= self.0.limits.waiting && waiting.iter().all(|place| !place.is_closed())
-    }
-
-    /// When to come again.
-    #[must_use]
-    pub fn shed(&self) -> Shed {
-        self.0.shed()
     }
 
     /// How many calls of that class are at work, and how many wait.
@@ -134,12 +137,7 @@ impl Inner {
     fn room(&self, state: &State, class: Class) -> bool {
         let [interactive, batch] = state.at_work;
         let free = interactive + batch < self.limits.at_work;
-        free && (class == Class::Interactive || batch < self.limits.batch)
-    }
-
-    /// As long as what waits now needs at the most.
-    fn shed(&self) -> Shed {
-        Shed { after: self.limits.patience }
+        free && state.at_work[class as usize] < self.limits.most[class as usize]
     }
 
     /// Gives the free places to who waits. A place that its caller has no use for any more comes
@@ -186,8 +184,12 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { at_work: 3, batch: 2, waiting: 4, patience: Duration::from_millis(100) };
+    const LIMITS: Limits = Limits {
+        at_work: 3,
+        most: [3, 2],
+        waiting: 4,
+        patience: [Duration::from_millis(100), Duration::from_millis(700)],
+    };
 
     #[tokio::test(start_paused = true)]
     async fn batch_calls_leave_a_place_for_interactive_ones() {
@@ -206,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn interactive_calls_go_first_and_each_class_in_its_order() {
-        let door = Admission::new(Limits { at_work: 1, batch: 1, ..LIMITS });
+        let door = Admission::new(Limits { at_work: 1, ..LIMITS });
         let first = door.enter(Class::Batch).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
@@ -244,11 +246,11 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!(door.depth(Class::Interactive), (1, 4));
         let shed = door.enter(Class::Interactive).now_or_never().unwrap().unwrap_err();
-        assert_eq!(shed.after, LIMITS.patience);
+        assert_eq!(shed, SHED);
         for task in waiting {
             assert_eq!(task.await.unwrap(), Err(shed));
         }
-        assert_eq!(begun.elapsed(), LIMITS.patience);
+        assert_eq!(begun.elapsed(), LIMITS.patience[0]);
         drop(place);
         assert_eq!(door.depth(Class::Interactive), (0, 0));
     }

@@ -18,7 +18,7 @@ use crate::{
     code::Code,
     domain::role::Role,
     link::acceptor::Peer,
-    resilience::admission::Admission,
+    resilience::admission::{Admission, SHED},
     wire::{access, fault::Fault},
 };
 
@@ -61,7 +61,7 @@ where
 /// Turns a call away before its signature is looked at, if nobody of its class gets in any more.
 fn room(request: &Request<Body>, door: &Admission) -> Result<(), Status> {
     match access::class(request.uri().path()) {
-        Some(class) if door.full(class) => Err(shed(door.shed(), class)),
+        Some(class) if door.full(class) => Err(shed(SHED, class)),
         _ => Ok(()),
     }
 }
