@@ -9,6 +9,7 @@ pub mod provenance;
 pub mod config;
 pub mod wire;
 pub mod resilience;
+pub mod telemetry;
 pub mod link;
 pub mod daemon;
 pub mod commands;

@@ -5,6 +5,7 @@ mod text;
 mod output;
 mod start;
 mod context;
+mod trace;
 mod json;
 mod view;
 mod consistency;
@@ -38,12 +39,14 @@ mod completions;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueHint, error::ErrorKind};
+use tracing::Instrument as _;
 
 use crate::code::Code;
 
 use context::Context;
 use error::Failure;
 use output::Output;
+use trace::Trace;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -151,7 +154,9 @@ impl Verb {
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Code::Exhausted, format!("can't start: {error}")))?;
-        runtime.block_on(async {
+        let trace = Trace::begin(self.name(), context);
+        let span = trace.span();
+        let run = async {
             match self {
                 Self::Evolve(verb) => verb.run(context).await,
                 Self::Runs(verb) => verb.run(context).await,
@@ -171,7 +176,33 @@ impl Verb {
                 | Self::Completions(_)
                 | Self::Man(_) => Ok(()),
             }
-        })
+        };
+        let result = runtime.block_on(run.instrument(span));
+        trace.end(&result, context);
+        result
+    }
+
+    /// The verb, as users write it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Evolve(_) => "evolve",
+            Self::Runs(_) => "runs",
+            Self::Eval(_) => "eval",
+            Self::Agents(_) => "agents",
+            Self::Lineage(_) => "lineage",
+            Self::Journal(_) => "journal",
+            Self::Session(_) => "session",
+            Self::Store(_) => "store",
+            Self::Pki(_) => "pki",
+            Self::Status(_) => "status",
+            Self::Doctor(_) => "doctor",
+            Self::Config(_) => "config",
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+            Self::Explain(_) => "explain",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
     }
 }
 

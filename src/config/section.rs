@@ -14,6 +14,8 @@ pub struct Config {
     pub client: Client,
     /// Logging.
     pub log: Log,
+    /// Traces.
+    pub telemetry: Telemetry,
     /// The three tiers.
     pub store: Store,
     /// The writer of journals.
@@ -70,6 +72,24 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Traces, by OpenTelemetry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// The URL of the collector, OTLP over gRPC; empty: none.
+    pub endpoint: String,
+    /// A file of headers that it wants to see; empty: none.
+    pub headers_file: PathBuf,
+    /// A PEM file of the authorities of its certificate; empty: those of the machine.
+    pub authorities: PathBuf,
+    /// Of a hundred traces that begin here, how many are kept.
+    pub sample_percent: u32,
+    /// The name of this service; empty: the program's.
+    pub service: String,
+    /// Further attributes of this process, as `name=value`.
+    pub attributes: Vec<String>,
 }
 
 /// The three tiers, by URL.
@@ -214,6 +234,19 @@ impl Default for Log {
     }
 }
 
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            headers_file: PathBuf::new(),
+            authorities: PathBuf::new(),
+            sample_percent: 100,
+            service: String::new(),
+            attributes: Vec::new(),
+        }
+    }
+}
+
 impl Default for Store {
     fn default() -> Self {
         Self {
@@ -256,6 +289,7 @@ impl Config {
         };
         bound("server.drain_seconds", self.server.drain_seconds, 1, 3600);
         bound("server.max_calls", self.server.max_calls as u64, 4, 100_000);
+        bound("telemetry.sample_percent", u64::from(self.telemetry.sample_percent), 0, 100);
         bound("store.segment_mib", self.store.segment_mib, 1, 4096);
         bound("registry.group", self.registry.group as u64, 1, 4096);
         bound("registry.flush_ms", self.registry.flush_ms, 0, 1000);
@@ -288,6 +322,12 @@ impl Config {
         if socket.is_relative() && !socket.as_os_str().is_empty() {
             let what = format!("“{}” is no absolute path; give one", socket.display());
             faults.push(("evaluator.model_socket", what));
+        }
+        let endpoint = &self.telemetry.endpoint;
+        let known = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme));
+        if !endpoint.is_empty() && !known {
+            let what = "is no http:// or https:// URL; give for example “http://127.0.0.1:4317”";
+            faults.push(("telemetry.endpoint", what.to_owned()));
         }
         if self.log.level.trim().is_empty() {
             faults.push(("log.level", "is empty; give for example “info”".to_owned()));

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::{code::Code, config::error::ConfigError, link::error::LinkError};
+use crate::{
+    code::Code, config::error::ConfigError, link::error::LinkError,
+    telemetry::error::TelemetryError,
+};
 
 use super::{
     home::HomeError, registry::error::RegistryError, store::error::StoreError, supervise::Failure,
@@ -17,6 +20,9 @@ pub enum DaemonError {
     /// The log can't be started as configured.
     #[error("{0}")]
     Log(String),
+    /// Traces can't be sent as configured.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// Another daemon has the home, or it can't be used.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -67,7 +73,7 @@ impl DaemonError {
             Self::Link(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Registry(error) => error.code(),
-            Self::Log(_) | Self::Listen { .. } => Code::Config,
+            Self::Log(_) | Self::Telemetry(_) | Self::Listen { .. } => Code::Config,
             Self::System { .. } => Code::Exhausted,
             Self::Task(_) => Code::Bug,
             Self::Killed => Code::Unavailable,

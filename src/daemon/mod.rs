@@ -34,6 +34,10 @@ use tokio::{
 use crate::{
     code::Code,
     config::{Config, Loaded, args::Args, section::Log},
+    telemetry::{
+        export::Traces,
+        settings::{Settings, share},
+    },
 };
 
 use error::DaemonError;
@@ -49,6 +53,11 @@ const BLOCKING_THREADS: usize = 64;
 /// The upper bounds of latency histograms, in seconds.
 const BUCKETS: [f64; 12] =
     [0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
+
+/// The upper bounds of histograms of sizes, in bytes.
+const SIZES: [f64; 7] = [256.0, 1024.0, 4096.0, 65_536.0, 1_048_576.0, 8_388_608.0, 67_108_864.0];
+/// How long spans that are left at the end may take to be sent.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// Runs `darwind` with this command line, the program's name first.
 #[must_use]
@@ -72,18 +81,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let journal = std::env::var("JOURNAL_STREAM").ok();
     let loaded = load(&args);
     let log = loaded.as_ref().map_or_else(|_| Log::default(), |(_, config)| config.log.clone());
-    let handle = log::start(&log, journal.as_deref()).map_err(DaemonError::Log);
+    let traces = loaded.as_ref().map_or(Ok(None), |(_, config)| traces(config));
+    let sent = traces.as_ref().ok().and_then(Option::as_deref);
+    let handle = log::start(&log, journal.as_deref(), sent).map_err(DaemonError::Log);
     if handle.is_err() {
         // So that the mistake can be told at all.
-        let _ = log::start(&Log::default(), journal.as_deref());
+        let _ = log::start(&Log::default(), journal.as_deref(), None);
     }
-    let result = match (loaded, handle) {
-        (Err(error), _) | (_, Err(error)) => Err(error),
-        (Ok(_), Ok(_)) if args.check_config => {
+    let result = match (loaded, handle, traces) {
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => Err(error),
+        (Ok(_), Ok(_), Ok(_)) if args.check_config => {
             tracing::info!("the configuration is right");
             Ok(())
         }
-        (Ok((paths, config)), Ok(log)) => start(args, paths, config, log),
+        (Ok((paths, config)), Ok(log), Ok(traces)) => start(args, paths, config, log, traces),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +115,13 @@ fn load(args: &Args) -> Result<(crate::config::Paths, Config), DaemonError> {
     Ok((paths, config))
 }
 
+/// Where traces go, if anywhere.
+fn traces(config: &Config) -> Result<Option<Arc<Traces>>, DaemonError> {
+    let env = |name: &str| std::env::var(name).ok();
+    let settings = Settings::resolve(&config.telemetry, "darwind", &env)?;
+    Ok(settings.map(Traces::start).transpose()?.map(Arc::new))
+}
+
 /// The environment's variables that are text.
 fn environment() -> Vec<(String, String)> {
     let text = |text: OsString| text.into_string().ok();
@@ -115,6 +133,7 @@ fn start(
     paths: crate::config::Paths,
     config: Config,
     log: log::Handle,
+    traces: Option<Arc<Traces>>,
 ) -> Result<(), DaemonError> {
     let system = |action| move |source| DaemonError::System { action, source };
     if args.own_session {
@@ -130,11 +149,15 @@ fn start(
         .map_err(system("start threads"))?;
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .and_then(|metrics| {
+            metrics.set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), &SIZES)
+        })
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| DaemonError::System {
             action: "start the metrics",
             source: std::io::Error::other(error),
         })?;
+    let drain = Duration::from_secs(config.server.drain_seconds);
     let result = runtime.block_on(async {
         // First of all, so that nothing is opened that a daemon at work has open.
         let lock = Lock::take(&paths.data_dir)?;
@@ -144,8 +167,14 @@ fn start(
         let watch = tokio::spawn(signals.watch(control.clone()));
         let listeners = Listeners::bind(&config).await?;
         let reload = {
-            let args = args.clone();
-            Arc::new(move || load(&args).map(|(_, config)| config))
+            let (args, traces) = (args.clone(), traces.clone());
+            Arc::new(move || {
+                let (_, config) = load(&args)?;
+                if let Some(traces) = &traces {
+                    traces.keep(share(&config.telemetry));
+                }
+                Ok(config)
+            })
         };
         let user = user(&|name| std::env::var_os(name));
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
@@ -169,6 +198,9 @@ fn start(
     });
     // What still blocks a thread has had its time.
     runtime.shutdown_background();
+    if let Some(lost) = traces.and_then(|traces| traces.end(FLUSH.min(drain))) {
+        tracing::warn!(reason = lost, "the last traces may be lost");
+    }
     result
 }
 

@@ -270,6 +270,8 @@ fn take_over(config: &mut Config, new: Config, log: &log::Handle, certificates: 
         }
     }
     config.server.drain_seconds = new.server.drain_seconds;
+    // Whoever read it has told the exporter.
+    config.telemetry.sample_percent = new.telemetry.sample_percent;
     if new.server.names != config.server.names {
         config.server.names.clone_from(&new.server.names);
         certificates.set_names(names(config), &Clock::System);

@@ -22,6 +22,7 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 use tower::Service;
+use tracing::Instrument as _;
 
 use crate::{
     code::Code,
@@ -30,6 +31,7 @@ use crate::{
         breaker::{Breaker, Settings, State},
         budget::Budget,
     },
+    telemetry::{calls, context},
     wire::{
         access::{self, Class},
         envelope::IdempotencyKey,
@@ -108,7 +110,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let Some(method) = methods::at(request.uri().path()) else {
             return Box::pin(self.inner.call(request));
         };
@@ -116,7 +118,19 @@ where
         // The one that was asked whether it is ready.
         let inner = std::mem::replace(&mut self.inner, next);
         let peer = self.peer.clone();
-        Box::pin(async move { Attempts { inner, peer, method }.make(request).await })
+        let span = calls::client(method.service, method.name);
+        span.in_scope(|| context::inject(request.headers_mut()));
+        let made = Attempts { inner, peer, method }.make(request);
+        Box::pin(
+            async move {
+                let answer = made.await;
+                let told = |answer: &Response<Body>| calls::status(answer.headers());
+                let code = answer.as_ref().map_or(Some(Grpc::Unavailable), told);
+                calls::record(&tracing::Span::current(), code.unwrap_or(Grpc::Ok), false);
+                answer
+            }
+            .instrument(span),
+        )
     }
 }
 

@@ -21,6 +21,7 @@ use tonic::{
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE},
 };
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
 use crate::wire::{
     access,
@@ -234,7 +235,8 @@ where
             let (mut parts, body) = request.into_parts();
             let mut body = Reframed::new(body, take);
             // Nothing of the service runs before the request was verified.
-            let begun = body.begun().await.map(Take::opened);
+            let verify = tracing::info_span!("envelope.verify");
+            let begun = body.begun().instrument(verify).await.map(Take::opened);
             let (key, seal) = match begun {
                 Ok(Some(opened)) => opened,
                 Ok(None) => return Ok(refuse(method, Refused::Cut.into())),
@@ -334,6 +336,7 @@ impl Step for Give {
     fn message(&mut self, _: bool, message: Bytes) -> Result<Vec<Bytes>, Status> {
         let envelope = match &mut self.seal {
             Some(seal) => {
+                let _span = tracing::info_span!("envelope.seal").entered();
                 let last = !seal.method().streams;
                 seal.seal(&message, last)
             }

@@ -28,4 +28,5 @@ mod repeats;
 mod services;
 mod overload;
 mod sessions;
+mod traces;
 mod certificates;

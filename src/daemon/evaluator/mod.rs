@@ -10,6 +10,8 @@ use std::{
 
 use tokio::sync::{OnceCell, Semaphore};
 
+use tracing::{Instrument as _, info_span};
+
 use crate::{
     config,
     domain::{
@@ -474,8 +476,14 @@ impl Bench {
     pub async fn evaluate(&self, genome: &Genome, seed: u64) -> Result<Evaluation, EvaluatorError> {
         match &self.kind {
             Kind::Inline(builtin) => Ok(builtin.evaluate(genome)),
-            Kind::Cases(cases) => cases.evaluate(genome, seed).await,
-            Kind::Pool(pool) => pool.evaluate(genome, seed).await,
+            Kind::Cases(cases) => {
+                let span = info_span!("evaluation", darwin.suite.kind = "cases");
+                cases.evaluate(genome, seed).instrument(span).await
+            }
+            Kind::Pool(pool) => {
+                let span = info_span!("evaluation", darwin.suite.kind = pool.kind());
+                pool.evaluate(genome, seed).instrument(span).await
+            }
         }
     }
 

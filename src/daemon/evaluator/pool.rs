@@ -100,6 +100,16 @@ impl Pool {
         Ok(told.unwrap_or_else(|lost| self.rules.lost(lost.late, lost.wall_us, lost.hits)))
     }
 
+    /// The kind of its suite.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.what {
+            What::Python(_) => "python",
+            What::Script(_) => "shinka",
+            What::Program(_) => "command",
+        }
+    }
+
     /// Ends all workers and waits until nothing is left of them.
     pub async fn close(self) {
         self.free.close();

@@ -130,6 +130,7 @@ impl Recipe {
     ///
     /// # Errors
     /// If a layer is missing, the suite's program does not load, or the machine refuses.
+    #[tracing::instrument(name = "sandbox.start", skip_all)]
     pub async fn start(&self, task: Task) -> Result<Worker, EvaluatorError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = COUNT.fetch_add(1, Ordering::Relaxed).to_string();

@@ -51,6 +51,7 @@ impl Workers {
     ///
     /// # Errors
     /// If no worker starts, or the error of `last`.
+    #[tracing::instrument(name = "sandbox.run", skip_all)]
     pub async fn ask<T>(
         &self,
         request: &[u8],

@@ -21,6 +21,8 @@ use super::{
     replay::{Past, Replay},
     view::{Meter, RunView, better},
 };
+use tracing::{Instrument as _, info_span};
+
 use crate::{
     daemon::{
         clock,
@@ -174,21 +176,25 @@ impl Drive {
                 return Ok(end);
             }
             let proposals = self.d.engine.ask(INLINE_BATCH);
-            if proposals.is_empty() {
-                return self.idle_end();
-            }
+            let Some(first) = proposals.first() else { return self.idle_end() };
+            let span = info_span!(
+                "run.batch",
+                darwin.run = %self.d.run,
+                darwin.generation = first.slot.generation,
+                darwin.agents = proposals.len(),
+            );
             let mut batch = Vec::with_capacity(proposals.len());
             for proposal in proposals {
                 if let Some(fitness) = replay.result(&self.d.registry, proposal.slot).await? {
                     self.d.engine.tell(proposal.slot, fitness);
                 } else {
-                    let evaluation = self.d.bench.evaluate_now(&proposal.genome);
+                    let evaluation = span.in_scope(|| self.d.bench.evaluate_now(&proposal.genome));
                     let evaluation = evaluation.ok_or(ManagerError::Stalled(self.d.run))?;
                     let measured = self.measured(evaluation);
                     batch.push(self.finish(proposal, measured));
                 }
             }
-            self.submit(batch).await?;
+            self.submit(batch).instrument(span).await?;
             self.upkeep().await?;
             // The loop may never find a reason to wait: let others have their turn.
             tokio::task::yield_now().await;
@@ -215,10 +221,16 @@ impl Drive {
                         let measure = Arc::clone(&measure);
                         // A task of its own: what it waits for is shared with this driver, which
                         // does not poll its jobs while it waits itself. Dropping it gives it up.
-                        jobs.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                        let span = info_span!(
+                            "run.agent",
+                            darwin.run = %self.d.run,
+                            darwin.generation = proposal.slot.generation,
+                        );
+                        let job = async move {
                             let measured = measure.in_run(&proposal, seed, often).await;
-                            (proposal, measured)
-                        })));
+                            (proposal, measured, tracing::Span::current())
+                        };
+                        jobs.push(AbortOnDropHandle::new(tokio::spawn(job.instrument(span))));
                     }
                 }
                 end = end.or_else(|| self.ended());
@@ -235,9 +247,9 @@ impl Drive {
                 // Dropping the jobs kills all that they execute.
                 () = self.d.kill.cancelled() => return Ok(End::Killed),
                 Some(done) = jobs.next() => {
-                    let (proposal, outcome) = done.map_err(|_| ManagerError::Died(self.d.run))?;
+                    let (proposal, outcome, span) = done.map_err(|_| ManagerError::Died(self.d.run))?;
                     let finished = self.finish(proposal, outcome?);
-                    self.submit(vec![finished]).await?;
+                    self.submit(vec![finished]).instrument(span).await?;
                 }
                 () = self.d.cancel.cancelled(), if !cancelled => {}
                 () = sleep_until(wake.into()) => {

@@ -21,6 +21,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use opentelemetry::trace::FutureExt as _;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,7 @@ use crate::{
         suite::Bundle,
     },
     evolution::engine::Engine,
+    telemetry::context,
 };
 use driver::{Driver, End};
 use error::ManagerError;
@@ -333,15 +335,16 @@ impl Manager {
         let ends = (stop.clone(), kill.clone());
         // The lock is held until the task is in the map, so that it cannot end before.
         let mut active = self.active();
+        // The spans of the run are in the trace of the call that starts it, which they outlive.
+        let cause = context::within(context::here());
         let task = tokio::spawn(async move {
             let bench = Arc::new(bench);
             // A task of its own, so that a panic in it is seen here and marks the run.
-            let drive = tokio::spawn(Arc::clone(&manager).drive(
-                plan,
-                Arc::clone(&bench),
-                sender.clone(),
-                ends,
-            ));
+            let drive = tokio::spawn(
+                Arc::clone(&manager)
+                    .drive(plan, Arc::clone(&bench), sender.clone(), ends)
+                    .with_context(cause),
+            );
             let ended = drive.await.unwrap_or(Err(ManagerError::Died(id)));
             if let Some(bench) = Arc::into_inner(bench) {
                 bench.close().await;

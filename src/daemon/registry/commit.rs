@@ -13,6 +13,8 @@ use std::{
 };
 
 use tokio::{sync::mpsc, time::timeout_at};
+use tracing::{Instrument as _, Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{
     error::RegistryError,
@@ -30,12 +32,15 @@ use crate::{
     },
     domain::id::RunId,
     resilience::backoff::Backoff,
+    telemetry::context,
 };
 
 /// A group is committed when its blocks have reached this size, in bytes.
 const BYTES: usize = 8 << 20;
 /// How long to wait before trying once more to find out what was stored.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+/// The most spans that the span of a commit names.
+const LINKS: usize = 32;
 /// By how much a group may exceed its usual size when more is ready already.
 const BURST: usize = 4;
 
@@ -206,6 +211,7 @@ impl Committer {
         let began = Instant::now();
         let (mut rows, mut blocks, mut runs) = (Group::default(), Vec::new(), Vec::new());
         let mut waiting = Vec::with_capacity(group.len());
+        let span = span(&group);
         for prepared in group {
             if let Some(refusal) = self.refusal(prepared.epoch) {
                 drop(prepared.reply.send(Err(refusal)));
@@ -221,7 +227,12 @@ impl Committer {
             waiting.push((prepared.reply, heads, prepared.room));
         }
         let (count, nothing) = (rows.agents.len(), blocks.is_empty());
-        let done = if nothing { Ok(()) } else { self.store(rows, blocks).await };
+        let done = if nothing {
+            Ok(())
+        } else {
+            span.record("darwin.agents", count);
+            self.store(rows, blocks).instrument(span).await
+        };
         if self.broken.is_none() && !nothing {
             self.trouble.set(done.as_ref().err().cloned());
         }
@@ -246,10 +257,12 @@ impl Committer {
         mut rows: Group,
         blocks: Vec<crate::provenance::block::Block>,
     ) -> Result<(), RegistryError> {
-        let appended = self.cold.append(blocks).await;
+        // Until it is on disk.
+        let appended = self.cold.append(blocks).instrument(info_span!("cold.append")).await;
         let appended = appended.map_err(|error| self.give_up(error))?;
         rows.extent = Some(appended.extent);
-        match self.warm.write(vec![Change::Agents(rows)]).await {
+        let insert = self.warm.write(vec![Change::Agents(rows)]);
+        match insert.instrument(info_span!("warm.transaction")).await {
             Ok(()) => {
                 // Stored and acknowledged, even if this process can't show it yet.
                 if let Err(error) = self.cold.publish().await {
@@ -319,6 +332,31 @@ impl Committer {
         }
         Ok(opened.extents)
     }
+}
+
+/// The span of a group's commit: a part of the trace that asked for it; with several, of the first
+/// that is kept, and the others are named.
+fn span(group: &[Prepared]) -> Span {
+    let span = info_span!(parent: None, "registry.commit", darwin.agents = tracing::field::Empty);
+    if span.is_disabled() {
+        return span;
+    }
+    let mut causes: Vec<_> = Vec::new();
+    for cause in group.iter().map(|prepared| &prepared.cause).filter(|cause| cause.is_valid()) {
+        if causes.len() < LINKS && !causes.contains(&cause) {
+            causes.push(cause);
+        }
+    }
+    let first = causes.iter().position(|cause| cause.is_sampled()).unwrap_or(0);
+    for (at, cause) in causes.into_iter().enumerate() {
+        if at == first {
+            // It was just made, so nothing was done in it.
+            let _ = span.set_parent(context::within(cause.clone()));
+        } else {
+            span.add_link(cause.clone());
+        }
+    }
+    span
 }
 
 /// Whether an error of the warm tier means that nothing was changed.

@@ -62,6 +62,7 @@ use crate::{
     domain::id::{AgentId, RunId, SessionId, Slot},
     provenance::sign::{KeyRing, Signer},
     resilience::deadline::within,
+    telemetry::context,
 };
 
 use commit::{Committer, Pulse, Trouble};
@@ -350,7 +351,8 @@ impl Registry {
         let weight = Arc::clone(&inner.weight).acquire_many_owned(weight).await;
         let room = (room, weight.map_err(|_| RegistryError::Closed)?);
         let (reply, receipt) = oneshot::channel();
-        self.send(Job::Write { what, session, room, reply }).await?;
+        let cause = context::here();
+        self.send(Job::Write { what, session, room, cause, reply }).await?;
         Ok(Receipt(receipt))
     }
 

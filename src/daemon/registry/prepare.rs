@@ -13,6 +13,7 @@ use std::{
 };
 
 use cid::Cid;
+use opentelemetry::trace::SpanContext;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
@@ -77,6 +78,8 @@ pub enum Job {
         session: Arc<Session>,
         /// Their room in the queue.
         room: Room,
+        /// The span that asks.
+        cause: SpanContext,
         /// Gets the entries, in order.
         reply: Reply<Vec<Cid>>,
     },
@@ -116,6 +119,8 @@ pub struct Prepared {
     pub bytes: usize,
     /// Their room in the queue.
     pub room: Room,
+    /// The span that asked for it.
+    pub cause: SpanContext,
     /// Gets the heads.
     pub reply: Reply<Vec<Cid>>,
 }
@@ -226,17 +231,19 @@ impl Preparer {
             let next = match job {
                 Job::Change(change, reply) => Ready::Change(change, epoch, reply),
                 Job::Ping(reply) => Ready::Ping(reply),
-                Job::Write { what, session, room, reply } => match self.write(what, &session) {
-                    Ok((run, work)) => {
-                        let bytes = work.blocks.iter().map(|block| block.bytes.len()).sum();
-                        Ready::Write(Prepared { epoch, run, work, bytes, room, reply })
+                Job::Write { what, session, room, cause, reply } => {
+                    match self.write(what, &session) {
+                        Ok((run, work)) => {
+                            let bytes = work.blocks.iter().map(|block| block.bytes.len()).sum();
+                            Ready::Write(Prepared { epoch, run, work, bytes, room, cause, reply })
+                        }
+                        Err(error) => {
+                            // Whoever asked may have gone.
+                            drop(reply.send(Err(error)));
+                            continue;
+                        }
                     }
-                    Err(error) => {
-                        // Whoever asked may have gone.
-                        drop(reply.send(Err(error)));
-                        continue;
-                    }
-                },
+                }
             };
             if ready.blocking_send(next).is_err() {
                 return;

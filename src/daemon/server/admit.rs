@@ -11,6 +11,7 @@ use tonic::{
     codegen::http::{Request, Response},
 };
 use tower::{Layer, Service};
+use tracing::Instrument as _;
 
 use crate::{
     code::Code,
@@ -20,6 +21,8 @@ use crate::{
         fault::Fault,
     },
 };
+
+use super::measure::Open;
 
 /// Bounds what the service within works on at once.
 #[derive(Debug, Clone)]
@@ -60,11 +63,16 @@ where
         let door = self.1.clone();
         Box::pin(async move {
             // Held until the answer begins: what a stream reads later is bounded where it is read.
-            let _place = match door.enter(class).await {
+            let wait = tracing::info_span!("admission", darwin.class = class.as_str());
+            let waiting = Open::new("darwin_calls_waiting");
+            let _place = match door.enter(class).instrument(wait).await {
                 Ok(place) => place,
                 Err(turned) => return Ok(shed(turned, class).into_http()),
             };
-            inner.call(request).await
+            drop(waiting);
+            let work = tracing::info_span!("handler");
+            let answer = work.in_scope(|| inner.call(request));
+            answer.instrument(work).await
         })
     }
 }

@@ -10,6 +10,8 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
+use tracing::Instrument as _;
+
 use crate::{
     code::Code,
     daemon::{
@@ -180,7 +182,7 @@ where
     T: Send + 'static,
     E: Into<Fault> + Send + 'static,
 {
-    match tokio::spawn(change).await {
+    match tokio::spawn(change.in_current_span()).await {
         Ok(result) => result.map_err(|error| Status::from(error.into())),
         Err(error) => {
             tracing::error!(%error, "a call panicked");
