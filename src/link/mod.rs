@@ -12,10 +12,10 @@ pub mod acceptor;
 mod greeting;
 mod frames;
 pub mod sealing;
+pub mod careful;
 pub mod line;
 pub mod select;
 pub mod switch;
-pub mod careful;
 pub mod client;
 
 /// The path at which the WebSocket hub answers.
