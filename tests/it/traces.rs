@@ -194,12 +194,6 @@ fn one_command_is_one_trace_from_its_caller_to_the_disk() {
 fn an_evaluation_shows_what_its_sandbox_took() {
     let collector = Collector::new();
     let shell = at(&collector);
-    shell.write("p/main.py", "print(3)\n");
-    shell.write("p/score.py", "import json\nprint(json.dumps({'score': 1}))\n");
-    shell.write(
-        "p/darwin.toml",
-        "[initial]\nfiles = [\"main.py\"]\n[suite]\nname = \"s\"\nkind = \"python\"\n",
-    );
     shell.write("task.py", "def evaluate(path):\n    return {'combined_score': 1.0}\n");
     shell.write("agent/main.py", "x = 1\n");
     shell.write(
