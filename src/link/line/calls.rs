@@ -330,11 +330,17 @@ impl<D: Dial> Shared<D> {
         let mut backoff = Backoff::new(WAITS.0, WAITS.1);
         let mut broke: Option<Instant> = None;
         loop {
+            let mut closed = false;
             let why: Fault = match self.connect(&mut token).await {
                 Ok((socket, asking, answers)) => {
                     (backoff, broke) = (Backoff::new(WAITS.0, WAITS.1), None);
                     match self.carry(socket, asking, answers).await {
-                        Ok(()) => Fault::new(Code::Unavailable, "the line was closed"),
+                        // Nobody needed it. Who comes in that moment gets a new one.
+                        Ok(()) => {
+                            self.line.state().core.renew();
+                            (token, closed) = (Bytes::new(), true);
+                            lost("it was closed")
+                        }
                         Err(broken) => {
                             if !broken.passes() {
                                 token.clear();
@@ -354,7 +360,7 @@ impl<D: Dial> Shared<D> {
             };
             {
                 let mut state = self.line.state();
-                if token.is_empty() {
+                if token.is_empty() && !closed {
                     self.forget(&mut state, &why);
                 }
                 if state.channels.is_empty() {

@@ -107,6 +107,7 @@ where
                             take(frame)?;
                         }
                         line.wake.notify_one();
+                        line.room.notify_waiters();
                     }
                     Some(Ok(Message::Text(_))) => return Err(Wrong::Malformed.into()),
                     // Pings are answered by the library; the answer leaves with the next flush.

@@ -37,6 +37,7 @@ pub enum Wrong {
 pub struct Core {
     /// Not yet sent.
     out: VecDeque<Frame>,
+    queued: usize,
     /// The number of the last message that was made.
     number: u64,
     /// Made, and perhaps not there yet.
@@ -54,7 +55,20 @@ pub struct Core {
 impl Core {
     /// Has a frame sent after all others.
     pub fn push(&mut self, frame: Frame) {
+        self.queued += frame.encoded_len();
         self.out.push_back(frame);
+    }
+
+    /// The bytes that wait to be sent, or may not have arrived.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.queued + self.bytes
+    }
+
+    /// Begins a new line with what was not sent on the old one.
+    pub fn renew(&mut self) {
+        let out = std::mem::take(&mut self.out);
+        *self = Self { out, queued: self.queued, ..Self::default() };
     }
 
     /// The next message to send, if there is one; with `acknowledge` also one that tells nothing
@@ -81,6 +95,7 @@ impl Core {
                 break;
             }
             size += more;
+            self.queued -= more;
             frames.extend(self.out.pop_front());
         }
         self.number += 1;
@@ -217,6 +232,7 @@ mod tests {
                     }
                 }
                 prop_assert!(ends.iter().all(|end| end.bytes < KEPT + 200_000));
+                prop_assert!(ends.iter().all(|end| end.held() >= end.bytes));
             }
             // Now all gets there.
             for _ in 0..1000 {
@@ -229,7 +245,7 @@ mod tests {
             for end in 0..2 {
                 let channels: Vec<_> = came[end].iter().map(|frame| frame.channel).collect();
                 prop_assert_eq!(channels, (1..=pushed[end]).collect::<Vec<_>>());
-                prop_assert!(ends[end].is_done() && !ends[end].owes());
+                prop_assert!(ends[end].is_done() && !ends[end].owes() && ends[end].held() == 0);
             }
         }
 

@@ -34,6 +34,9 @@ pub const WINDOW: usize = 256 << 10;
 pub const MAX_MESSAGE: usize = MAX_SOCKET_MESSAGE - (16 << 10);
 /// Such a part, in bytes.
 const PART: usize = 128 << 10;
+/// What the daemon holds for a client that takes nothing off, in bytes, on all channels of a line
+/// together; each may go over it by one part.
+const ROOM: usize = 4 << 20;
 /// The most channels at once on one line.
 pub const CHANNELS: usize = 1024;
 
@@ -42,6 +45,8 @@ pub const CHANNELS: usize = 1024;
 pub struct Line<C> {
     state: Mutex<State<C>>,
     wake: Notify,
+    /// Told whenever something has arrived.
+    room: Notify,
 }
 
 /// What an end knows.
@@ -57,7 +62,7 @@ pub struct State<C> {
 
 impl<C> Default for Line<C> {
     fn default() -> Self {
-        Self { state: Mutex::default(), wake: Notify::new() }
+        Self { state: Mutex::default(), wake: Notify::new(), room: Notify::new() }
     }
 }
 

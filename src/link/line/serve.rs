@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -46,7 +47,7 @@ use crate::{
 };
 
 use super::{
-    CHANNELS, Line, PART, WINDOW,
+    CHANNELS, Line, PART, ROOM, WINDOW,
     calls::hello_of,
     carry::{Broken, Carrier},
     core::Wrong,
@@ -108,22 +109,28 @@ impl Lines {
         (token, held)
     }
 
-    /// Keeps a line whose connection broke in its turn, unless too many are kept.
-    fn keep(self: &Arc<Self>, token: [u8; 32], held: Arc<Held>, turn: u64) {
+    /// Keeps a line whose connection broke in its turn, if its client may want to go on with it,
+    /// and not too many are kept.
+    fn left(self: &Arc<Self>, token: [u8; 32], held: Arc<Held>, turn: u64) {
+        if !held.is_needed() || self.table().len() > LINES {
+            return self.drop_line(&token, &held, turn);
+        }
         let lines = self.clone();
-        let many = self.table().len() > LINES;
         tokio::spawn(async move {
             let mut turns = held.turn.subscribe();
             let again = turns.wait_for(|now| *now != turn);
-            if many || tokio::time::timeout(KEPT, again).await.is_err() {
-                lines.drop_line(&token, &held);
+            if tokio::time::timeout(KEPT, again).await.is_err() {
+                lines.drop_line(&token, &held, turn);
             }
         });
     }
 
-    fn drop_line(&self, token: &[u8; 32], held: &Held) {
-        self.table().remove(token);
-        held.line.state().channels.clear();
+    /// Ends a line, unless another connection carries it since that turn.
+    fn drop_line(&self, token: &[u8; 32], held: &Held, turn: u64) {
+        if *held.turn.borrow() == turn {
+            self.table().remove(token);
+            held.line.state().channels.clear();
+        }
     }
 }
 
@@ -186,17 +193,21 @@ where
     let greeting = match greeting {
         Ok(greeting) => greeting,
         Err(wrong) => {
-            lines.drop_line(&token, &held);
+            lines.drop_line(&token, &held, turn);
             return refuse(&mut socket, wrong.into()).await;
         }
     };
     let frame = [answering.seal(&greeting, false).as_ref(), &greeting].concat();
-    within(HELLO, "greeting a client", socket.send(Message::Binary(frame.into()))).await??;
+    let greeted = within(HELLO, "greeting a client", socket.send(Message::Binary(frame.into())));
+    if let Err(broken) = greeted.await.map_err(Broken::from).and_then(|sent| Ok(sent?)) {
+        lines.left(token, held, turn);
+        return Err(broken);
+    }
 
     let done = CancellationToken::new();
     let (own, ends) = (held.clone(), (&mut asked, &mut answering));
     let carried = carry(own, socket, ends, peer.clone(), service, done.clone());
-    let mut carried = std::pin::pin!(carried);
+    let mut carried = pin!(carried);
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
@@ -210,12 +221,12 @@ where
         }
     };
     match ended {
-        Err(broken) if broken.passes() && held.is_needed() => {
-            lines.keep(token, held, turn);
+        Err(broken) if broken.passes() => {
+            lines.left(token, held, turn);
             Err(broken)
         }
         ended => {
-            lines.drop_line(&token, &held);
+            lines.drop_line(&token, &held, turn);
             if let Err(broken @ (Broken::Refused(_) | Broken::Wrong(_))) = &ended {
                 tracing::info!(reason = %broken, "refused a message");
                 metrics::counter!("darwin_messages_refused_total").increment(1);
@@ -421,10 +432,10 @@ async fn give(
             let mut message = framed.split_to(size).freeze();
             while message.len() > PART {
                 let part = message.split_to(PART);
-                room(credit, part.len()).await?;
+                room(held, credit, part.len()).await?;
                 held.line.push(channel, What::Part(part));
             }
-            room(credit, message.len()).await?;
+            room(held, credit, message.len()).await?;
             metrics::counter!("darwin_stream_messages_total").increment(1);
             held.line.push(channel, What::Message(message));
         }
@@ -432,11 +443,19 @@ async fn give(
     Err(Status::internal("the answer has no end"))
 }
 
-/// Waits until the client has room for so many bytes.
-async fn room(credit: &Semaphore, size: usize) -> Result<(), Status> {
+/// Waits until the client has room for so many bytes, and the line has.
+async fn room(held: &Held, credit: &Semaphore, size: usize) -> Result<(), Status> {
     let room = credit.acquire_many(share(size) as u32).await;
     room.map_err(|_| Status::unavailable("the line is gone"))?.forget();
-    Ok(())
+    loop {
+        let mut arrived = pin!(held.line.room.notified());
+        // Before the look, so that nothing that arrives after it is missed.
+        arrived.as_mut().enable();
+        if held.line.state().core.held() < ROOM {
+            return Ok(());
+        }
+        arrived.await;
+    }
 }
 
 /// Ends a connection on which nothing came that can be answered; the reason goes along, unsigned.

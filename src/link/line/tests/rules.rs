@@ -1,5 +1,7 @@
 //! What breaks the rules of a line, and who may go on with one.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
@@ -9,7 +11,7 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use super::{PATIENCE, Pipes};
 use crate::{
     link::{
-        line::{calls::hello_of, serve::Lines},
+        line::{ROOM, calls::hello_of, serve::Lines},
         session::{Answers, Asking, Session},
     },
     resilience::deadline::within,
@@ -129,6 +131,33 @@ async fn whoever_breaks_the_rules_of_a_line_loses_it() {
     let mut rude = Rude::new(&pipes).await;
     rude.say(1, vec![open(1)]).await;
     assert!(rude.closed().await.contains("no message of a line"));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_off_costs_a_bounded_part_of_memory() {
+    let pipes = Pipes::new();
+    let mut rude = Rude::new(&pipes).await;
+    rude.greet(MAJOR, &[]).await;
+    rude.greeted().await;
+    let export = |channel| {
+        let message = super::export(1_000_000).encode_to_vec().into();
+        let method = "/darwin.v1.Lineage/Export".to_owned();
+        Frame { channel, what: Some(What::Open(Open { method, message, ..Default::default() })) }
+    };
+    rude.say(1, (1..=100).map(export).collect()).await;
+    let made = || pipes.0.darwin.made.load(Ordering::Relaxed) * 4000;
+    let begun = async {
+        while made() < ROOM / 2 {
+            tokio::task::yield_now().await;
+        }
+        // Whatever could go on does.
+        for _ in 0..20_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(PATIENCE, "the answers", begun).await.unwrap();
+    // Windows alone would let 25 MiB through; what is encoded together (32 KiB each) comes on top.
+    assert!(made() < ROOM + 100 * (48 << 10), "{} bytes", made());
 }
 
 fn open_never(channel: u64) -> Frame {
