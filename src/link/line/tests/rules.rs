@@ -8,10 +8,10 @@ use prost::Message as _;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::{PATIENCE, Pipes};
+use super::{PATIENCE, Pipes, ROOM};
 use crate::{
     link::{
-        line::{ROOM, calls::hello_of, serve::Lines},
+        line::{calls::hello_of, serve::Lines},
         session::{Answers, Asking, Session},
     },
     resilience::deadline::within,
