@@ -287,9 +287,12 @@ async fn a_run_goes_back_once_whenever_the_daemon_is_killed() {
             [7, 107].map(|kind| RunId::new(1_700_000_000_000 + kill as u64, [kind + number; 10]));
         let spec = spec(kill).replace(&format!("evaluations = {AGENTS}"), "generations = 1000000");
         link.runs().start(start_request(old, &spec).keyed()).await.expect("the run starts");
-        while show(&link, old).await.generation < 9 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let made = async {
+            while show(&link, old).await.generation < 9 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, made).await.expect("the run gets on");
         let to = Some(v1::rollback_request::To::Generation(5));
         let run_id = new.as_bytes().to_vec().into();
         let back = v1::RollbackRequest { run_id, run: old.to_string(), to };
