@@ -31,17 +31,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 writeln!(
                     methods,
                     "Method {{ service: {service_name:?}, name: {:?}, request: {:?}, answer: {:?}, \
-                     streams: {}, writes: {} }},",
+                     feeds: {}, streams: {}, writes: {} }},",
                     method.name(),
                     method.input_type().trim_start_matches('.'),
                     method.output_type().trim_start_matches('.'),
+                    method.client_streaming(),
                     method.server_streaming(),
                     level != Some(NO_SIDE_EFFECTS),
                 )?;
-                // The envelope's layer reads a request whole before it lets it through.
-                if method.client_streaming() {
-                    return Err(format!("{service_name}: requests are single messages").into());
-                }
             }
         }
     }

@@ -456,6 +456,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List sessions, the last used first')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
             [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
+            [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Talk in a room of a session, with people and agents who are in it')
+            [CompletionResult]::new('rooms', 'rooms', [CompletionResultType]::ParameterValue, 'List the rooms of a session that somebody is in')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
             [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -508,6 +510,30 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'darwin;session;join' {
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'The session''s id, a unique start of it, or its name; without it, your default session')
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'What the others call you; without it, your user name')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'darwin;session;rooms' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'darwin;session;close' {
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
@@ -536,6 +562,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List sessions, the last used first')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
             [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
+            [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Talk in a room of a session, with people and agents who are in it')
+            [CompletionResult]::new('rooms', 'rooms', [CompletionResultType]::ParameterValue, 'List the rooms of a session that somebody is in')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
             [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -551,6 +579,12 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;help;context' {
+            break
+        }
+        'darwin;session;help;join' {
+            break
+        }
+        'darwin;session;help;rooms' {
             break
         }
         'darwin;session;help;close' {
@@ -961,6 +995,8 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List sessions, the last used first')
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
             [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
+            [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Talk in a room of a session, with people and agents who are in it')
+            [CompletionResult]::new('rooms', 'rooms', [CompletionResultType]::ParameterValue, 'List the rooms of a session that somebody is in')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
             [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
             break
@@ -975,6 +1011,12 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;session;context' {
+            break
+        }
+        'darwin;help;session;join' {
+            break
+        }
+        'darwin;help;session;rooms' {
             break
         }
         'darwin;help;session;close' {

@@ -250,6 +250,9 @@ _darwin() {
             darwin__subcmd__help__subcmd__session,context)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__context"
                 ;;
+            darwin__subcmd__help__subcmd__session,join)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__join"
+                ;;
             darwin__subcmd__help__subcmd__session,list)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__list"
                 ;;
@@ -258,6 +261,9 @@ _darwin() {
                 ;;
             darwin__subcmd__help__subcmd__session,resume)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__resume"
+                ;;
+            darwin__subcmd__help__subcmd__session,rooms)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__rooms"
                 ;;
             darwin__subcmd__help__subcmd__session,shred)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__shred"
@@ -400,6 +406,9 @@ _darwin() {
             darwin__subcmd__session,help)
                 cmd="darwin__subcmd__session__subcmd__help"
                 ;;
+            darwin__subcmd__session,join)
+                cmd="darwin__subcmd__session__subcmd__join"
+                ;;
             darwin__subcmd__session,list)
                 cmd="darwin__subcmd__session__subcmd__list"
                 ;;
@@ -408,6 +417,9 @@ _darwin() {
                 ;;
             darwin__subcmd__session,resume)
                 cmd="darwin__subcmd__session__subcmd__resume"
+                ;;
+            darwin__subcmd__session,rooms)
+                cmd="darwin__subcmd__session__subcmd__rooms"
                 ;;
             darwin__subcmd__session,shred)
                 cmd="darwin__subcmd__session__subcmd__shred"
@@ -421,6 +433,9 @@ _darwin() {
             darwin__subcmd__session__subcmd__help,help)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__help"
                 ;;
+            darwin__subcmd__session__subcmd__help,join)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__join"
+                ;;
             darwin__subcmd__session__subcmd__help,list)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__list"
                 ;;
@@ -429,6 +444,9 @@ _darwin() {
                 ;;
             darwin__subcmd__session__subcmd__help,resume)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__resume"
+                ;;
+            darwin__subcmd__session__subcmd__help,rooms)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__rooms"
                 ;;
             darwin__subcmd__session__subcmd__help,shred)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__shred"
@@ -1651,7 +1669,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session)
-            opts="new list resume context close shred"
+            opts="new list resume context join rooms close shred"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1679,6 +1697,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__context)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__join)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1721,6 +1753,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__rooms)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2958,7 +3004,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session)
-            opts="-q -h --json --quiet --no-start --address --identity --help new list resume context close shred help"
+            opts="-q -h --json --quiet --no-start --address --identity --help new list resume context join rooms close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3057,7 +3103,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help)
-            opts="new list resume context close shred help"
+            opts="new list resume context join rooms close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3099,6 +3145,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__help__subcmd__join)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3154,6 +3214,20 @@ _darwin() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        darwin__subcmd__session__subcmd__help__subcmd__rooms)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         darwin__subcmd__session__subcmd__help__subcmd__shred)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -3161,6 +3235,42 @@ _darwin() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__join)
+            opts="-q -h --session --as --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --session)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -3225,6 +3335,34 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__resume)
+            opts="-q -h --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__rooms)
             opts="-q -h --json --quiet --no-start --address --identity --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

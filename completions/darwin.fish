@@ -275,19 +275,21 @@ complete -c darwin -n "__fish_darwin_using_subcommand journal" -l json -d 'Print
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -l no-start -d 'Do not start a daemon if none runs'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "new" -d 'Begin a session'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "list" -d 'List sessions, the last used first'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "context" -d 'Print what you keep with a session, or replace it'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context close shred help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "new" -d 'Begin a session'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "list" -d 'List sessions, the last used first'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "context" -d 'Print what you keep with a session, or replace it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
@@ -315,6 +317,20 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from context" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l session -d 'The session\'s id, a unique start of it, or its name; without it, your default session' -r
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l as -d 'What the others call you; without it, your user name' -r
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -s h -l help -d 'Print help'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from close" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
@@ -332,6 +348,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "list" -d 'List sessions, the last used first'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "context" -d 'Print what you keep with a session, or replace it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -527,6 +545,8 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "list" -d 'List sessions, the last used first'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "context" -d 'Print what you keep with a session, or replace it'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from store" -f -a "verify" -d 'Check every stored block, signature, link, digest and row'

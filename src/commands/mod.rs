@@ -11,6 +11,7 @@ mod view;
 mod consistency;
 mod watch;
 mod naming;
+mod rooms;
 mod session;
 mod evolve;
 mod runs;

@@ -88,6 +88,23 @@ enum Verb {
         #[arg(long, conflicts_with = "set")]
         clear: bool,
     },
+    /// Talk in a room of a session, with people and agents who are in it
+    ///
+    /// Each line that you type goes to all others in the room, or to one: “@bob hello”. Who says
+    /// what is printed as it comes; nothing is kept. The end of the input leaves the room (Ctrl-D).
+    #[command(after_help = "Examples:
+  darwin session join planning
+  darwin session join planning --session packing --as ada
+  tail -f notes | darwin session join planning --json | jq -r .content")]
+    Join(super::rooms::Join),
+    /// List the rooms of a session that somebody is in
+    #[command(after_help = "Examples:
+  darwin session rooms
+  darwin session rooms packing --json")]
+    Rooms {
+        /// Its id, a unique start of it, or its name; without it, your default session
+        session: Option<String>,
+    },
     /// Close a session: it can be read, but no new run may join it
     #[command(after_help = "Examples:
   darwin session close packing")]
@@ -149,6 +166,10 @@ impl Session {
                     None => sessions.show(SessionRef { session }).await?,
                 };
                 print_context(context, &session.into_inner(), changes)
+            }
+            Verb::Join(join) => join.run(context, &link).await,
+            Verb::Rooms { session } => {
+                super::rooms::list(context, &link, session.unwrap_or_default()).await
             }
             Verb::Close { session } => {
                 let session = sessions.close(SessionRef { session }).await?.into_inner();

@@ -8,6 +8,7 @@ pub mod home;
 pub mod log;
 pub mod notify;
 pub mod admin;
+pub mod hub;
 pub mod evaluator;
 pub mod manager;
 pub mod server;

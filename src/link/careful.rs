@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use tonic::{
     Code as Grpc, Status,
@@ -156,6 +155,16 @@ where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
     async fn make(mut self, request: Request<Body>) -> Result<Response<Body>, S::Error> {
+        lock(&self.peer).budget.earn();
+        if self.method.feeds {
+            // A stream of requests can be sent once; whoever makes them asks again.
+            if let Err(wait) = self.admit() {
+                return Ok(self.broken(wait).into_http());
+            }
+            let answer = self.once(request).await;
+            self.ended(&outcome(&answer));
+            return answer;
+        }
         let (mut parts, body) = request.into_parts();
         // A request is a single message, made in this process: it does not fail.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes);
@@ -163,13 +172,13 @@ where
         let safe = !self.method.writes || parts.extensions.get::<IdempotencyKey>().is_some();
         bound(&mut parts, self.method);
         let mut backoff = Backoff::new(FIRST, LONGEST);
-        lock(&self.peer).budget.earn();
         let mut attempt = 1;
         loop {
             if let Err(wait) = self.admit() {
                 return Ok(self.broken(wait).into_http());
             }
-            let answer = self.once(&parts, body.clone()).await;
+            let body = Body::new(Full::new(body.clone()));
+            let answer = self.once(Request::from_parts(parts.clone(), body)).await;
             let outcome = outcome(&answer);
             self.ended(&outcome);
             let wait = match outcome {
@@ -187,8 +196,7 @@ where
         }
     }
 
-    async fn once(&mut self, parts: &Parts, body: Bytes) -> Result<Response<Body>, S::Error> {
-        let request = Request::from_parts(parts.clone(), Body::new(Full::new(body)));
+    async fn once(&mut self, request: Request<Body>) -> Result<Response<Body>, S::Error> {
         let mut given_up = GivenUp(Some((&self.peer, self.method)));
         let answer = self.inner.call(request).await;
         given_up.0 = None;
@@ -261,6 +269,7 @@ fn outcome<E>(answer: &Result<Response<Body>, E>) -> Outcome {
 mod tests {
     use std::collections::VecDeque;
 
+    use bytes::Bytes;
     use tower::service_fn;
 
     use super::*;

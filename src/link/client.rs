@@ -25,8 +25,8 @@ use crate::{
         v1::{
             self, agents_client::AgentsClient, evaluations_client::EvaluationsClient,
             journals_client::JournalsClient, lineage_client::LineageClient,
-            operations_client::OperationsClient, runs_client::RunsClient,
-            sessions_client::SessionsClient,
+            operations_client::OperationsClient, rooms_client::RoomsClient,
+            runs_client::RunsClient, sessions_client::SessionsClient,
         },
     },
 };
@@ -81,6 +81,7 @@ clients! {
     lineage: LineageClient, "Calls about where agents come from.";
     journals: JournalsClient, "Calls for journals.";
     sessions: SessionsClient, "Calls about sessions.";
+    rooms: RoomsClient, "Calls about rooms.";
     operations: OperationsClient, "Calls about the daemon itself.";
 }
 

@@ -77,6 +77,11 @@ impl<S: Step> Reframed<S> {
         while self.out.is_empty() && !self.ended {
             let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
+                // Tonic takes this error of requests for their good end.
+                Some(Err(status)) if status.code() == tonic::Code::Cancelled => {
+                    let gone = Status::unavailable("the other end has gone");
+                    return Poll::Ready(Err(gone));
+                }
                 Some(Err(status)) => return Poll::Ready(Err(status)),
                 None => {
                     self.end(None)?;

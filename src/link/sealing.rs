@@ -32,7 +32,7 @@ use crate::wire::{
 use super::{
     acceptor::Peer,
     frames::{Reframed, Step, compressed, decompressed, plain},
-    session::{Answering, Answers, Session},
+    session::{Answering, Answers, Asked, Asking, Session},
 };
 
 /// The content type of a call in envelopes.
@@ -82,7 +82,7 @@ where
         let key = request.extensions_mut().remove();
         let answers = Arc::new(Mutex::new(None));
         let session = self.session.clone();
-        let ask = Ask { method, key, session, answers: answers.clone() };
+        let ask = Ask { method, key, session, asking: None, answers: answers.clone() };
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, ENVELOPES);
         headers.insert(ENCODING, LZ4);
@@ -113,11 +113,12 @@ fn failed(headers: &HeaderMap) -> bool {
     headers.get(STATUS).is_some_and(|status| status != "0")
 }
 
-/// Seals a request, for the connection that takes it.
+/// Seals requests, for the connection that takes them.
 struct Ask {
     method: &'static Method,
     key: Option<IdempotencyKey>,
     session: Current,
+    asking: Option<Asking>,
     answers: Arc<Mutex<Option<Answers>>>,
 }
 
@@ -126,17 +127,28 @@ impl Step for Ask {
     const LIMIT: usize = usize::MAX;
 
     fn message(&mut self, _: bool, message: Bytes) -> Result<Vec<Bytes>, Status> {
-        // The body is read when its connection is there, not before: a call that had to connect
-        // anew is sealed for the new connection.
-        let session = self.session.load_full();
-        let session = session.ok_or_else(|| Status::unavailable("there is no connection"))?;
-        let (envelope, answers) = session.ask(self.method, self.key, &message);
-        *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+        let asking = match &mut self.asking {
+            Some(asking) => asking,
+            asking => {
+                // The body is read when its connection is there, not before: a call that had to
+                // connect anew is sealed for the new connection.
+                let session = self.session.load_full();
+                let session =
+                    session.ok_or_else(|| Status::unavailable("there is no connection"))?;
+                let (begun, answers) = session.begin(self.method, self.key);
+                *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+                asking.insert(begun)
+            }
+        };
+        let envelope = asking.seal(&message, !self.method.feeds);
         Ok(compressed([envelope, message]))
     }
 
     fn end(&mut self, _: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
-        Ok(Vec::new())
+        Ok(match &mut self.asking {
+            Some(asking) if self.method.feeds => plain([asking.seal(&[], true), Bytes::new()]),
+            _ => Vec::new(),
+        })
     }
 }
 
@@ -231,7 +243,8 @@ where
             else {
                 return Ok(refuse(method, Refused::Session.into()));
             };
-            let take = Take { packed, opening: Some(Opens { session, method, opened: None }) };
+            let opening = Opens { session, method, asked: None, opened: None };
+            let take = Take { packed, opening: Some(opening) };
             let (mut parts, body) = request.into_parts();
             let mut body = Reframed::new(body, take);
             // Nothing of the service runs before the request was verified.
@@ -288,6 +301,7 @@ struct Take {
 struct Opens {
     session: Arc<Session>,
     method: &'static Method,
+    asked: Option<Asked>,
     opened: Option<Verified>,
 }
 
@@ -309,13 +323,28 @@ impl Step for Take {
             }
         };
         let Some(opens) = &mut self.opening else { return Ok(plain([message, Bytes::new()])) };
-        // A second message is the first one's replay, or out of its order.
-        let (opened, answering) = opens.session.asked(opens.method, message)?;
-        opens.opened = Some((opened.key, answering));
+        let opened = match &mut opens.asked {
+            Some(asked) => asked.open(message)?,
+            asked => {
+                let feeds = opens.method.feeds;
+                let (opened, next, answering) =
+                    opens.session.begun(opens.method, message, !feeds)?;
+                opens.opened = Some((opened.key, answering));
+                *asked = Some(next);
+                opened
+            }
+        };
+        // The mark of a stream's end is no message of its own.
+        if opens.method.feeds && opened.last && opened.payload.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(plain([opened.payload, Bytes::new()]))
     }
 
     fn end(&mut self, _: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
+        if let Some(asked) = self.opening.as_ref().and_then(|opens| opens.asked.as_ref()) {
+            asked.end()?;
+        }
         Ok(Vec::new())
     }
 }

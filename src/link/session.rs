@@ -120,19 +120,6 @@ impl Session {
         }
     }
 
-    /// Seals the one request of a new stream: its envelope up to the payload, and how its answers
-    /// are opened.
-    #[must_use]
-    pub fn ask(
-        self: &Arc<Self>,
-        method: &'static Method,
-        key: Option<IdempotencyKey>,
-        payload: &[u8],
-    ) -> (Bytes, Answers) {
-        let (mut asking, answers) = self.begin(method, key);
-        (asking.seal(payload, true), answers)
-    }
-
     /// Begins a new stream: how its requests are sealed, and how its answers are opened.
     #[must_use]
     pub fn begin(
@@ -148,19 +135,6 @@ impl Session {
         let answers = Place { answers: Some(id), ..place.clone() };
         let asking = Asking { session: self.clone(), place, id, key };
         (asking, Answers { session: self.clone(), place: answers, ended: false })
-    }
-
-    /// Opens a stream's one request, and tells how its answers are sealed.
-    ///
-    /// # Errors
-    /// Why it is not taken.
-    pub fn asked(
-        self: &Arc<Self>,
-        method: &'static Method,
-        envelope: Bytes,
-    ) -> Result<(Opened, Answering), Refused> {
-        let (opened, _, answering) = self.begun(method, envelope, true)?;
-        Ok((opened, answering))
     }
 
     /// Opens a stream's first request, which may be its last or must not be; tells how the next ones
@@ -234,6 +208,14 @@ impl Asked {
     /// Why it is not taken.
     pub fn open(&mut self, envelope: Bytes) -> Result<Opened, Refused> {
         next(&self.session, &mut self.place, &mut self.ended, envelope)
+    }
+
+    /// Makes sure that the last one came.
+    ///
+    /// # Errors
+    /// If it didn't.
+    pub fn end(&self) -> Result<(), Refused> {
+        if self.ended { Ok(()) } else { Err(Refused::Cut) }
     }
 }
 

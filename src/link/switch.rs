@@ -8,12 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use tonic::{
     Code as Grpc, Status,
     body::Body,
-    codegen::http::{Request, Response, request::Parts},
+    codegen::http::{Request, Response},
 };
 use tower::{BoxError, Service};
 
@@ -107,10 +106,10 @@ impl Seen {
         Measured { up: record.breaker.would_admit(Instant::now()), latency }
     }
 
-    fn note(&self, way: Way, well: bool, took: Duration) {
+    fn note(&self, way: Way, well: bool, took: Option<Duration>) {
         let mut record = self.of(way);
         record.breaker.ended(well, Instant::now(), rand::random());
-        if well {
+        if let Some(took) = took.filter(|_| well) {
             let took = took.as_secs_f64();
             let before = record.latency.unwrap_or(took);
             record.latency = Some(before + NEWEST * (took - before));
@@ -156,14 +155,20 @@ where
             return through(&mut self.http2, request).await;
         };
         let (parts, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
         let need = parts.extensions.get::<Need>().copied().unwrap_or(Need::Class(class));
         let (line, http2) = (self.seen.measured(Way::Line), self.seen.measured(Way::Http2));
+        if method.feeds {
+            // A stream of requests goes out once, and takes as long as whoever makes them.
+            let way = choose(need, 0, line, http2)[0];
+            return self.over(way, Request::from_parts(parts, body), false).await;
+        }
+        let body = body.collect().await?.to_bytes();
         let ways = choose(need, body.len(), line, http2);
         let safe = !method.writes || parts.extensions.get::<IdempotencyKey>().is_some();
         let mut answer = None;
         for way in ways {
-            let next = self.over(way, &parts, body.clone()).await;
+            let body = Body::new(Full::new(body.clone()));
+            let next = self.over(way, Request::from_parts(parts.clone(), body), true).await;
             let again = safe && failed(&next);
             answer = Some(next);
             if !again {
@@ -176,10 +181,9 @@ where
     async fn over(
         &mut self,
         way: Way,
-        parts: &Parts,
-        body: Bytes,
+        request: Request<Body>,
+        timed: bool,
     ) -> Result<Response<Body>, BoxError> {
-        let request = Request::from_parts(parts.clone(), Body::new(Full::new(body)));
         // A breaker that is not closed lets one call through now and then: this one.
         let _ = self.seen.of(way).breaker.admit(Instant::now());
         self.seen.of(way).calls += 1;
@@ -188,7 +192,7 @@ where
             Way::Line => through(&mut self.line, request).await,
             Way::Http2 => through(&mut self.http2, request).await,
         };
-        self.seen.note(way, !failed(&answer), begun.elapsed());
+        self.seen.note(way, !failed(&answer), timed.then(|| begun.elapsed()));
         answer
     }
 }

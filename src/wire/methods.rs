@@ -14,6 +14,8 @@ pub struct Method {
     pub request: &'static str,
     /// And of the answer's.
     pub answer: &'static str,
+    /// Whether requests are a stream. Nothing of it runs before the first one is there.
+    pub feeds: bool,
     /// Whether answers are a stream.
     pub streams: bool,
     /// Whether it changes something.
@@ -29,6 +31,7 @@ pub static STREAM: Method = Method {
     name: "Line",
     request: "darwin.v1.Frames",
     answer: "darwin.v1.Frames",
+    feeds: true,
     streams: true,
     writes: false,
 };
@@ -60,6 +63,7 @@ mod tests {
             ("Sessions", "Close"),
             ("Sessions", "SetContext"),
             ("Sessions", "Shred"),
+            ("Rooms", "Enter"),
             ("Operations", "Shutdown"),
         ];
         assert_eq!(names, expected);

@@ -28,5 +28,6 @@ mod repeats;
 mod services;
 mod overload;
 mod sessions;
+mod rooms;
 mod traces;
 mod certificates;

@@ -17,6 +17,7 @@ use crate::{
     daemon::{
         admin::Vitals,
         evaluator::{Evaluator, Profile},
+        hub::Hub,
         manager::{Manager, error::ManagerError},
         registry::{Registry, error::RegistryError},
         store::warm::rows::{AgentRow, RunRow},
@@ -54,6 +55,8 @@ pub struct Context {
     pub workers: usize,
     /// Whether calls that only read are taken without an envelope.
     pub plain_reads: bool,
+    /// Where agents and people talk to each other.
+    pub hub: Hub,
     /// Lets calls in.
     pub admission: Admission,
     /// Cancelled as soon as the runs are taken up that were at work before this start: until
@@ -75,6 +78,18 @@ impl Context {
         };
         self.registry.touch_session(id).await?;
         Ok(id)
+    }
+
+    /// The session that a user names by its id, a start of it or what it is called, or the user's
+    /// own.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn named_session(&self, user: &str, name: &str) -> Result<SessionId, Fault> {
+        Ok(match name {
+            "" => self.registry.default_session(user).await?,
+            name => self.registry.find_session(user, name).await?,
+        })
     }
 
     /// Waits until runs can be changed and followed.

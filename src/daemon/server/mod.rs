@@ -8,6 +8,7 @@ mod progress;
 mod runs;
 mod evaluations;
 mod sessions;
+mod rooms;
 mod agents;
 mod lineage;
 mod journals;
@@ -35,8 +36,8 @@ use crate::{
         v1::{
             agents_server::AgentsServer, evaluations_server::EvaluationsServer,
             journals_server::JournalsServer, lineage_server::LineageServer,
-            operations_server::OperationsServer, runs_server::RunsServer,
-            sessions_server::SessionsServer,
+            operations_server::OperationsServer, rooms_server::RoomsServer,
+            runs_server::RunsServer, sessions_server::SessionsServer,
         },
     },
 };
@@ -139,6 +140,7 @@ fn routes(context: Arc<Context>) -> Routes {
         .add_service(service!(RunsServer, runs))
         .add_service(service!(EvaluationsServer, evaluations))
         .add_service(service!(SessionsServer, sessions))
+        .add_service(service!(RoomsServer, rooms))
         .add_service(service!(AgentsServer, agents))
         .add_service(service!(LineageServer, lineage))
         .add_service(service!(JournalsServer, journals))

@@ -13,21 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use http_body::{Body as HttpBody, Frame as BodyFrame};
-use http_body_util::BodyExt as _;
 use prost::Message as _;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Status,
     body::Body,
-    codegen::http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE},
+    codegen::http::{Request, Response},
 };
 use tower::Service;
 
@@ -39,19 +34,19 @@ use crate::{
     },
     resilience::{backoff::Backoff, deadline::within},
     wire::{
-        envelope::{IdempotencyKey, MAJOR, MINOR},
+        envelope::{MAJOR, MINOR},
         fault::Fault,
-        limits::MAX_GRPC_MESSAGE,
-        methods::{self, STREAM},
-        v1::{End, Frame, Frames, Hello, Open, frame::What},
+        methods::STREAM,
+        v1::{End, Frame, Frames, Hello, frame::What},
     },
 };
 
 use super::{
-    CHANNELS, Line, MAX_MESSAGE, WINDOW,
+    Line, REQUESTS, WINDOW,
     carry::{Broken, Carrier},
+    channel::{Inbox, make},
     core::Wrong,
-    share,
+    credit, share,
 };
 
 /// How long the other end may take to say hello.
@@ -94,45 +89,16 @@ impl<D> fmt::Debug for Calls<D> {
 
 struct Shared<D> {
     dialer: D,
-    line: Line<Inbox>,
+    line: Arc<Line<Inbox>>,
     /// Whether somebody carries the line, or is about to.
     carried: AtomicBool,
-}
-
-/// What the client keeps of a channel: the way to its caller, and how much is in it.
-#[derive(Debug)]
-struct Inbox {
-    events: mpsc::UnboundedSender<What>,
-    held: usize,
 }
 
 impl<D: Dial> Calls<D> {
     /// A line to whom `dialer` connects to.
     pub fn new(dialer: D) -> Self {
-        Self(Arc::new(Shared { dialer, line: Line::default(), carried: AtomicBool::new(false) }))
-    }
-
-    /// Opens a channel.
-    fn open(&self, open: Open) -> Result<Channel<D>, Status> {
-        let (events, inbox) = mpsc::unbounded_channel();
-        let id = {
-            let mut state = self.0.line.state();
-            if state.channels.len() >= CHANNELS {
-                let text = format!("{CHANNELS} calls are open on this line; wait for one to end");
-                return Err(Fault::new(Code::Exhausted, text).into());
-            }
-            state.last += 1;
-            let id = state.last;
-            state.channels.insert(id, Inbox { events, held: 0 });
-            state.core.push(Frame { channel: id, what: Some(What::Open(open)) });
-            // Under the lock, so that whoever takes leave sees the channel.
-            if !self.0.carried.swap(true, Ordering::AcqRel) {
-                tokio::spawn(self.0.clone().drive());
-            }
-            id
-        };
-        self.0.line.wake.notify_one();
-        Ok(Channel { calls: self.clone(), id, inbox, taken: 0, ended: false })
+        let carried = AtomicBool::new(false);
+        Self(Arc::new(Shared { dialer, line: Arc::default(), carried }))
     }
 }
 
@@ -146,179 +112,17 @@ impl<D: Dial> Service<Request<Body>> for Calls<D> {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let calls = self.clone();
+        let shared = self.0.clone();
         Box::pin(async move {
-            Ok(match calls.make(request).await {
+            let carry = || {
+                if !shared.carried.swap(true, Ordering::AcqRel) {
+                    tokio::spawn(shared.clone().drive());
+                }
+            };
+            Ok(match make(&shared.line, request, carry).await {
                 Ok(answer) => answer,
                 Err(status) => status.into_http(),
             })
-        })
-    }
-}
-
-impl<D: Dial> Calls<D> {
-    async fn make(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
-        // The prefix of gRPC's one message; what it says is known.
-        let message = body.get(5..).map(|message| body.slice_ref(message)).unwrap_or_default();
-        if message.len() > MAX_MESSAGE {
-            return Err(too_large());
-        }
-        let header = |name| {
-            let value = parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-            value.unwrap_or_default().to_owned()
-        };
-        // Without a key of the caller's, the call is no other's repetition.
-        let own = parts.extensions.get::<IdempotencyKey>().copied();
-        let writes = methods::at(parts.uri.path()).is_some_and(|method| method.writes);
-        let key = own.or_else(|| writes.then(|| IdempotencyKey(rand::random())));
-        let mut channel = self.open(Open {
-            method: parts.uri.path().to_owned(),
-            message,
-            idempotency_key: key.map(|key| Bytes::copy_from_slice(&key.0)).unwrap_or_default(),
-            timeout_ms: timeout_ms(&header("grpc-timeout")),
-            traceparent: header("traceparent"),
-            tracestate: header("tracestate"),
-        })?;
-        let first = match channel.inbox.recv().await {
-            Some(What::End(end)) => {
-                channel.ended = true;
-                let status = status(end);
-                if status.code() != tonic::Code::Ok {
-                    return Err(status);
-                }
-                // An empty stream.
-                What::End(End::default())
-            }
-            Some(what) => what,
-            None => return Err(gone()),
-        };
-        let incoming = Incoming { channel, first: Some(first), parts: BytesMut::new() };
-        let mut answer = Response::new(Body::new(incoming));
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        Ok(answer)
-    }
-}
-
-/// What a request is told that is too large for a line.
-fn too_large() -> Status {
-    let text = format!("a request over a line has at most {MAX_MESSAGE} bytes");
-    Status::out_of_range(text)
-}
-
-fn gone() -> Status {
-    Fault::new(Code::Unavailable, "the line to the daemon ended; `darwin status` tells more").into()
-}
-
-fn status(end: End) -> Status {
-    Status::with_details(tonic::Code::from_i32(end.code), end.message, end.details)
-}
-
-/// The milliseconds of gRPC's header: up to eight digits and a unit.
-fn timeout_ms(text: &str) -> u64 {
-    let Some((digits, unit)) = text.split_at_checked(text.len().saturating_sub(1)) else {
-        return 0;
-    };
-    let Ok(count) = digits.parse::<u64>() else { return 0 };
-    let ms = match unit {
-        "H" => count.saturating_mul(3_600_000),
-        "M" => count.saturating_mul(60_000),
-        "S" => count.saturating_mul(1000),
-        "m" => count,
-        "u" => count / 1000,
-        "n" => count / 1_000_000,
-        _ => return 0,
-    };
-    ms.max(1)
-}
-
-/// A caller's end of a channel.
-struct Channel<D: Dial> {
-    calls: Calls<D>,
-    id: u64,
-    inbox: mpsc::UnboundedReceiver<What>,
-    /// Taken off, and not yet told of.
-    taken: usize,
-    ended: bool,
-}
-
-impl<D: Dial> Channel<D> {
-    /// Makes room for more.
-    fn taken(&mut self, size: usize) {
-        self.taken += share(size);
-        let line = &self.calls.0.line;
-        if let Some(inbox) = line.state().channels.get_mut(&self.id) {
-            inbox.held -= share(size);
-        }
-        if self.taken >= WINDOW / 2 {
-            line.push(self.id, What::Credit(std::mem::take(&mut self.taken) as u64));
-        }
-    }
-}
-
-impl<D: Dial> Drop for Channel<D> {
-    fn drop(&mut self) {
-        let line = &self.calls.0.line;
-        if line.state().channels.remove(&self.id).is_some() && !self.ended {
-            line.push(self.id, What::Cancel(true));
-        }
-        // Whoever waits for the last channel to end.
-        line.wake.notify_one();
-    }
-}
-
-/// The answer's body, as gRPC frames it.
-struct Incoming<D: Dial> {
-    channel: Channel<D>,
-    first: Option<What>,
-    /// Those of an answer whose rest has not come.
-    parts: BytesMut,
-}
-
-impl<D: Dial> HttpBody for Incoming<D> {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        let next = loop {
-            let next = match self.first.take() {
-                Some(first) => Some(first),
-                None if self.channel.ended => return Poll::Ready(None),
-                None => std::task::ready!(self.channel.inbox.poll_recv(cx)),
-            };
-            match next {
-                Some(What::Part(part)) if self.parts.len() + part.len() <= MAX_GRPC_MESSAGE => {
-                    self.channel.taken(part.len());
-                    self.parts.put(part);
-                }
-                next => break next,
-            }
-        };
-        Poll::Ready(match next {
-            Some(What::Message(message)) => {
-                self.channel.taken(message.len());
-                let parts = std::mem::take(&mut self.parts);
-                let size = parts.len() + message.len();
-                let mut framed = BytesMut::with_capacity(5 + size);
-                framed.put_u8(0);
-                framed.put_u32(size as u32);
-                framed.put(parts);
-                framed.put(message);
-                Some(Ok(BodyFrame::data(framed.freeze())))
-            }
-            Some(What::End(end)) => {
-                self.channel.ended = true;
-                let mut trailers = HeaderMap::new();
-                Some(match status(end).add_header(&mut trailers) {
-                    Ok(()) => Ok(BodyFrame::trailers(trailers)),
-                    Err(status) => Err(status),
-                })
-            }
-            _ => Some(Err(gone())),
         })
     }
 }
@@ -453,6 +257,13 @@ impl<D: Dial> Shared<D> {
     fn take(&self, frame: Frame) -> Result<(), Wrong> {
         let mut state = self.line.state();
         let what = frame.what.ok_or(Wrong::Malformed)?;
+        if let What::Credit(more) = what {
+            return credit(
+                state.channels.get(&frame.channel).map(|inbox| &*inbox.room),
+                more,
+                REQUESTS,
+            );
+        }
         let size = match &what {
             What::Message(message) | What::Part(message) => share(message.len()),
             What::End(_) => 0,

@@ -7,10 +7,12 @@
 
 pub mod core;
 pub mod carry;
+mod channel;
 pub mod calls;
+mod answer;
 pub mod serve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     collections::HashMap,
@@ -18,19 +20,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::wire::{
     limits::MAX_SOCKET_MESSAGE,
     v1::{Frame, frame::What},
 };
 
-use self::core::Core;
+use self::core::{Core, Wrong};
 
 /// The bytes of answers that may be on their way on a channel, or wait to be taken off. An answer
 /// that is larger goes alone.
 pub const WINDOW: usize = 256 << 10;
-/// The largest request, in bytes. Answers that are larger come in parts.
+/// The bytes of a stream of requests that may be on their way on a channel, or wait to be taken off.
+/// They come in pieces of half of it at the most, so that there is room for one whenever less than
+/// half was taken off without being told.
+const REQUESTS: usize = 32 << 10;
+/// The largest request, in bytes; of a stream, the first. Answers that are larger come in parts.
 pub const MAX_MESSAGE: usize = MAX_SOCKET_MESSAGE - (16 << 10);
 /// Such a part, in bytes.
 const PART: usize = 128 << 10;
@@ -85,9 +91,31 @@ impl<C> Line<C> {
         self.wake.notify_one();
     }
 
+    /// The same, if the channel is open still; it may be one of a line that was lost.
+    pub fn push_open(&self, channel: u64, what: What) {
+        let mut state = self.state();
+        if state.channels.contains_key(&channel) {
+            state.core.push(Frame { channel, what: Some(what) });
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     fn next(&self, acknowledge: bool) -> Option<Bytes> {
         self.state().core.next(acknowledge)
     }
+}
+
+/// Takes note that the other end has made so much more room, in bytes, on a channel that is open, in
+/// a window of that size.
+fn credit(room: Option<&Semaphore>, more: u64, window: usize) -> Result<(), Wrong> {
+    let more = usize::try_from(more).map_err(|_| Wrong::Channel)?;
+    let Some(room) = room else { return Ok(()) };
+    if more > window || room.available_permits() + more > 2 * window {
+        return Err(Wrong::Channel);
+    }
+    room.add_permits(more);
+    Ok(())
 }
 
 /// The share of a window that a message of that size takes.

@@ -8,13 +8,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use http_body_util::{BodyExt as _, Full};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Semaphore, watch},
-    task::AbortHandle,
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -25,9 +23,9 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code as Grpc, Status,
+    Status,
     body::Body,
-    codegen::http::{HeaderName, HeaderValue, Request, Response, Uri, header::CONTENT_TYPE},
+    codegen::http::{Request, Response},
 };
 use tower::Service;
 
@@ -39,19 +37,20 @@ use crate::{
     },
     resilience::deadline::within,
     wire::{
-        envelope::{IdempotencyKey, MAJOR, MINOR, Refused},
+        envelope::{MAJOR, MINOR, Refused},
         fault::Fault,
-        methods::{self, Method, STREAM},
-        v1::{End, Frame, Hello, Open, frame::What},
+        methods::{self, STREAM},
+        v1::{End, Frame, Hello, frame::What},
     },
 };
 
 use super::{
-    CHANNELS, Line, PART, ROOM, WINDOW,
+    CHANNELS, Line, WINDOW,
+    answer::{Answer, Feed, answer},
     calls::hello_of,
     carry::{Broken, Carrier},
     core::Wrong,
-    share,
+    credit,
 };
 
 /// How long a client may take to say hello.
@@ -68,25 +67,11 @@ pub struct Lines(Mutex<HashMap<[u8; 32], Arc<Held>>>);
 /// A line, and whose it is.
 #[derive(Debug)]
 pub(super) struct Held {
-    line: Line<Answer>,
+    line: Arc<Line<Answer>>,
     /// The fingerprint of the client's key.
     owner: [u8; 32],
     /// Rises with each connection that carries it: an earlier one then leaves it alone.
     turn: watch::Sender<u64>,
-}
-
-/// What the daemon keeps of a channel.
-#[derive(Debug)]
-struct Answer {
-    credit: Arc<Semaphore>,
-    work: AbortHandle,
-    streams: bool,
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.work.abort();
-    }
 }
 
 impl Lines {
@@ -104,7 +89,7 @@ impl Lines {
             return (token, held.clone());
         }
         let token = rand::random();
-        let held = Arc::new(Held { line: Line::default(), owner, turn: watch::Sender::new(0) });
+        let held = Arc::new(Held { line: Arc::default(), owner, turn: watch::Sender::new(0) });
         table.insert(token, held.clone());
         (token, held)
     }
@@ -279,28 +264,37 @@ impl Held {
                 }
                 state.last = id;
                 let method = methods::at(&open.method);
+                let feeds = method.is_some_and(|method| method.feeds);
+                let (feed, fed) = feeds.then(|| Feed::new(self.line.clone(), id)).unzip();
                 let credit = Arc::new(Semaphore::new(WINDOW));
                 let (held, way) = (self.clone(), credit.clone());
                 let (peer, service) = (peer.clone(), service.clone());
                 // It finds its channel, as the lock is held until that is there.
                 let work = tokio::spawn(async move {
-                    let end = match answer(&held, id, open, method, peer, service, &way).await {
+                    let work = answer(&held.line, id, (open, fed), method, peer, service, &way);
+                    let end = match work.await {
                         Ok(()) => Status::ok(""),
                         Err(status) => status,
                     };
                     held.end(id, &end);
                 });
-                let streams = method.is_some_and(|method| method.streams);
+                let streams = method.is_some_and(|method| method.streams || method.feeds);
                 let work = work.abort_handle();
-                state.channels.insert(id, Answer { credit, work, streams });
+                state.channels.insert(id, Answer { credit, feed, work, streams });
             }
             What::Credit(more) => {
-                let more = usize::try_from(more).map_err(|_| Wrong::Channel)?;
-                let Some(answer) = state.channels.get(&id) else { return Ok(()) };
-                if more > WINDOW || answer.credit.available_permits() + more > 2 * WINDOW {
-                    return Err(Wrong::Channel);
+                credit(state.channels.get(&id).map(|answer| &*answer.credit), more, WINDOW)?;
+            }
+            What::More(part) => {
+                // It may have ended.
+                let Some(answer) = state.channels.get_mut(&id) else { return Ok(()) };
+                answer.feed.as_ref().ok_or(Wrong::Channel)?.take(part)?;
+            }
+            What::Done(_) => {
+                let answer = state.channels.get_mut(&id);
+                if let Some(feed) = answer.and_then(|answer| answer.feed.take()) {
+                    feed.done();
                 }
-                answer.credit.add_permits(more);
             }
             What::Cancel(_) => drop(state.channels.remove(&id)),
             What::Hello(_) | What::Message(_) | What::Part(_) | What::End(_) => {
@@ -333,128 +327,6 @@ impl Held {
         drop(state);
         let ending = Fault::new(Code::Unavailable, "the daemon is ending").into();
         ids.into_iter().for_each(|id| self.end(id, &ending));
-    }
-}
-
-/// Has a call answered.
-async fn answer<T>(
-    held: &Held,
-    channel: u64,
-    open: Open,
-    method: Option<&'static Method>,
-    peer: Peer,
-    mut service: T,
-    credit: &Semaphore,
-) -> Result<(), Status>
-where
-    T: Service<Request<Body>, Response = Response<Body>>,
-{
-    let method = method.ok_or_else(|| Status::unimplemented("there is no such method"))?;
-    let key = <[u8; 16]>::try_from(open.idempotency_key.as_ref()).ok().map(IdempotencyKey);
-    if method.writes && key.is_none() {
-        return Err(Refused::Keyless.into());
-    }
-    let deadline = (open.timeout_ms > 0 && !method.writes)
-        .then(|| tokio::time::Instant::now() + Duration::from_millis(open.timeout_ms));
-    let request = request(open, key, peer)?;
-    let work = async {
-        let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
-        ready.map_err(|_| Status::unavailable("the services are gone"))?;
-        let answer = service.call(request).await;
-        let answer = answer.map_err(|_| Status::unavailable("the services are gone"))?;
-        give(held, channel, answer, credit).await
-    };
-    match deadline {
-        None => work.await,
-        Some(at) => tokio::time::timeout_at(at, work)
-            .await
-            .unwrap_or_else(|_| Err(Status::deadline_exceeded("its caller's time was over"))),
-    }
-}
-
-/// The call as HTTP/2 would bring it.
-fn request(open: Open, key: Option<IdempotencyKey>, peer: Peer) -> Result<Request<Body>, Status> {
-    let mut framed = BytesMut::with_capacity(5 + open.message.len());
-    framed.put_u8(0);
-    framed.put_u32(open.message.len() as u32);
-    framed.put(open.message);
-    let mut request = Request::new(Body::new(Full::new(framed.freeze())));
-    *request.method_mut() = tonic::codegen::http::Method::POST;
-    let bad = |_| Status::unimplemented("there is no such method");
-    *request.uri_mut() = Uri::try_from(open.method).map_err(bad)?;
-    let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("te", HeaderValue::from_static("trailers"));
-    for (name, value) in [("traceparent", open.traceparent), ("tracestate", open.tracestate)] {
-        // What is no header is no trace context either.
-        let value = HeaderValue::try_from(value).ok().filter(|value| !value.is_empty());
-        headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
-    }
-    let extensions = request.extensions_mut();
-    extensions.insert(peer);
-    if let Some(key) = key {
-        extensions.insert(key);
-    }
-    Ok(request)
-}
-
-/// Sends the answer's messages as there is room for them.
-async fn give(
-    held: &Held,
-    channel: u64,
-    answer: Response<Body>,
-    credit: &Semaphore,
-) -> Result<(), Status> {
-    let (parts, mut body) = answer.into_parts();
-    if let Some(status) = Status::from_header_map(&parts.headers)
-        && status.code() != Grpc::Ok
-    {
-        return Err(status);
-    }
-    let mut framed = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame?;
-        let data = match frame.into_data() {
-            Ok(data) => data,
-            Err(frame) => {
-                let status = frame.trailers_ref().and_then(Status::from_header_map);
-                let failed = status.filter(|status| status.code() != Grpc::Ok);
-                return failed.map_or(Ok(()), Err);
-            }
-        };
-        framed.put(data);
-        while let Some(size) = framed.get(1..5) {
-            let size = size.iter().fold(0, |size, byte| (size << 8) | usize::from(*byte));
-            if framed.len() < 5 + size {
-                break;
-            }
-            framed.advance(5);
-            let mut message = framed.split_to(size).freeze();
-            while message.len() > PART {
-                let part = message.split_to(PART);
-                room(held, credit, part.len()).await?;
-                held.line.push(channel, What::Part(part));
-            }
-            room(held, credit, message.len()).await?;
-            metrics::counter!("darwin_stream_messages_total").increment(1);
-            held.line.push(channel, What::Message(message));
-        }
-    }
-    Err(Status::internal("the answer has no end"))
-}
-
-/// Waits until the client has room for so many bytes, and the line has.
-async fn room(held: &Held, credit: &Semaphore, size: usize) -> Result<(), Status> {
-    let room = credit.acquire_many(share(size) as u32).await;
-    room.map_err(|_| Status::unavailable("the line is gone"))?.forget();
-    loop {
-        let mut arrived = pin!(held.line.room.notified());
-        // Before the look, so that nothing that arrives after it is missed.
-        arrived.as_mut().enable();
-        if held.line.state().core.held() < ROOM {
-            return Ok(());
-        }
-        arrived.await;
     }
 }
 

@@ -55,7 +55,7 @@ async fn what_was_recorded_before_a_restart_is_refused_after_it() {
     let mut port = port().await;
     let (session, mut channel) = connection(&port).await;
     let method = at("/darwin.v1.Operations/Status").unwrap();
-    let envelope = session.ask(method, None, &[]).0;
+    let envelope = session.begin(method, None).0.seal(&[], true);
     let length = (envelope.len() as u32).to_be_bytes();
     let whole = Bytes::from([[0].as_slice(), &length, &envelope].concat());
     send(&mut channel, whole.clone()).await.unwrap();

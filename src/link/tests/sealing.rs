@@ -23,6 +23,7 @@ use tower::{Layer as _, Service as _};
 use super::*;
 use crate::{
     link::{
+        line::tests::echo::Echo,
         sealing::{ENVELOPES, Sealed},
         session::Session,
     },
@@ -31,10 +32,13 @@ use crate::{
         methods::METHODS,
         v1::{
             lineage_client::LineageClient, lineage_server::LineageServer,
-            operations_client::OperationsClient, runs_client::RunsClient, runs_server::RunsServer,
+            operations_client::OperationsClient, rooms_server::RoomsServer,
+            runs_client::RunsClient, runs_server::RunsServer,
         },
     },
 };
+
+mod feeds;
 
 type Frames = Vec<Frame<Bytes>>;
 type Change = Arc<dyn Fn(&mut Frames) + Send + Sync>;
@@ -52,6 +56,7 @@ struct Line {
     seen: Arc<Mutex<Vec<Bytes>>>,
     /// How many changes the service made.
     made: Arc<AtomicU64>,
+    echo: Echo,
 }
 
 #[derive(Clone)]
@@ -71,6 +76,7 @@ fn line() -> Line {
         answer: none,
         seen: Arc::default(),
         made: Arc::default(),
+        echo: Echo::default(),
     }
 }
 
@@ -132,6 +138,7 @@ impl tower::Service<http::Request<Body>> for Line {
             let calls = Calls::default();
             calls.may_end.notify_one();
             let routes = Routes::new(RunsServer::new(service.clone()))
+                .add_service(RoomsServer::new(line.echo.clone()))
                 .add_service(LineageServer::new(service))
                 .add_service(OperationsServer::new(Operations(calls)))
                 .prepare();

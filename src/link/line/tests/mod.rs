@@ -44,6 +44,8 @@ use crate::{
     },
 };
 
+pub mod echo;
+mod feeds;
 mod rules;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -122,6 +124,7 @@ struct Pipes(Arc<Daemon>);
 struct Daemon {
     routes: Routes,
     darwin: Darwin,
+    echo: echo::Echo,
     lines: Mutex<Arc<Lines>>,
     stop: CancellationToken,
     /// The pipe in use, and how many there were.
@@ -132,12 +135,14 @@ struct Daemon {
 
 impl Pipes {
     fn new() -> Self {
-        let darwin = Darwin::default();
+        let (darwin, echo) = (Darwin::default(), echo::Echo::default());
         let routes = Routes::new(v1::journals_server::JournalsServer::new(darwin.clone()))
-            .add_service(v1::lineage_server::LineageServer::new(darwin.clone()));
+            .add_service(v1::lineage_server::LineageServer::new(darwin.clone()))
+            .add_service(v1::rooms_server::RoomsServer::new(echo.clone()));
         Self(Arc::new(Daemon {
             routes,
             darwin,
+            echo,
             lines: Mutex::default(),
             stop: CancellationToken::new(),
             pipe: Mutex::default(),

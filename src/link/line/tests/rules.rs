@@ -8,7 +8,7 @@ use prost::Message as _;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::{PATIENCE, Pipes, ROOM};
+use super::{PATIENCE, Pipes, ROOM, echo::enter};
 use crate::{
     link::{
         line::{calls::hello_of, serve::Lines},
@@ -111,6 +111,8 @@ async fn whoever_breaks_the_rules_of_a_line_loses_it() {
     let pipes = Pipes::new();
     let credit = |channel, more| Frame { channel, what: Some(What::Credit(more)) };
     let message = Frame { channel: 1, what: Some(What::Message(Bytes::new())) };
+    let more = |channel, size| Frame { channel, what: Some(What::More(vec![0; size].into())) };
+    let done = |channel| Frame { channel, what: Some(What::Done(true)) };
     for (what, number, frames) in [
         ("a gap", 2, vec![open(1)]),
         ("frames without a number", 0, vec![open(1)]),
@@ -119,6 +121,10 @@ async fn whoever_breaks_the_rules_of_a_line_loses_it() {
         ("more credit than there is", 1, vec![open(1), credit(1, 1 << 40)]),
         ("an answer", 1, vec![open(1), message]),
         ("an empty frame", 1, vec![Frame { channel: 1, what: None }]),
+        ("a second request for what has one", 1, vec![open_never(1), more(1, 10)]),
+        ("more requests than there is room for", 1, vec![feed(1), more(1, 30_000), more(1, 3000)]),
+        ("a request of nothing", 1, vec![feed(1), more(1, 0)]),
+        ("a request after the last", 1, vec![feed(1), done(1), more(1, 10)]),
         ("too many channels", 1, (1..=2000).map(open_never).collect()),
     ] {
         let mut rude = Rude::new(&pipes).await;
@@ -158,6 +164,15 @@ async fn a_client_that_takes_nothing_off_costs_a_bounded_part_of_memory() {
     within(PATIENCE, "the answers", begun).await.unwrap();
     // Windows alone would let 25 MiB through; what is encoded together (32 KiB each) comes on top.
     assert!(made() < ROOM + 100 * (48 << 10), "{} bytes", made());
+}
+
+/// Enters a room where nobody listens.
+fn feed(channel: u64) -> Frame {
+    let message = enter("deaf").encode_to_vec().into();
+    let method = "/darwin.v1.Rooms/Enter".to_owned();
+    let idempotency_key = vec![7; 16].into();
+    let open = Open { method, message, idempotency_key, ..Default::default() };
+    Frame { channel, what: Some(What::Open(open)) }
 }
 
 fn open_never(channel: u64) -> Frame {
