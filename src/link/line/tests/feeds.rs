@@ -12,11 +12,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{
-    PATIENCE, Pipes,
+    Calls, PATIENCE, Pipes, REQUESTS,
     echo::{content, enter, say},
 };
 use crate::{
-    link::line::{REQUESTS, calls::Calls},
     resilience::deadline::within,
     wire::v1::{Heard, Say, journals_client::JournalsClient, rooms_client::RoomsClient},
 };

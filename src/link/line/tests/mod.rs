@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes};
 
 use super::{
-    ROOM, WINDOW,
+    REQUESTS, ROOM, WINDOW,
     calls::{Calls, Dial},
     serve::{Lines, serve},
 };
