@@ -52,7 +52,7 @@ fn every_example_loads_without_a_warning_and_says_what_to_expect() {
         assert!(fs::read_to_string(dir.join("README.md")).unwrap().contains("Expect"));
         found += 1;
     }
-    assert_eq!(found, 5);
+    assert_eq!(found, 6);
 }
 
 #[test]
@@ -176,4 +176,40 @@ fn an_openevolve_problem_is_read_unmodified() {
     for key in ["random_seed", "evaluator.timeout", "population_size"] {
         assert!(!warning.contains(key), "{warning}");
     }
+}
+
+#[test]
+fn the_referee_counts_as_the_dilemma_is_known_and_lets_nobody_wait() {
+    let dir = path("examples/prisoners-dilemma/suite");
+    // It plays both seats with the referee: a player each, or one that is late or has left.
+    let code = r#"
+import json, subprocess, sys
+
+def match(first, second):
+    referee = subprocess.Popen([sys.executable, sys.argv[1] + "/referee.py"], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def tell(line):
+        referee.stdin.write(json.dumps(line) + "\n")
+        referee.stdin.flush()
+    tell({"players": 2, "seed": 1})
+    players = {"0": first, "1": second}
+    for line in referee.stdout:
+        said = json.loads(line)
+        if "scores" in said:
+            return said["scores"]
+        move = players[said["to"]](said["message"]["last"])
+        tell({move: said["to"]} if move in ("late", "left") else {"from": said["to"], "message": move})
+
+good, bad = lambda last: "cooperate", lambda last: "defect"
+tit = lambda last: "defect" if last and last[1] == "d" else "cooperate"
+assert match(good, good) == [3, 3]
+assert match(bad, bad) == [1, 1]
+assert match(good, bad) == [0, 5]
+assert match(bad, tit) == [(5 + 49) / 50, 49 / 50], match(bad, tit)
+assert match(lambda last: "late", good) == [0, 5]
+assert match(good, lambda last: "left" if last else "cooperate") == [(3 + 5 * 49) / 50, 3 / 50]
+assert match(lambda last: ["odd"], lambda last: "wait") == [0, 0]
+print("sound")
+"#;
+    assert_eq!(python(code, &[dir.to_str().unwrap()]), "sound");
 }

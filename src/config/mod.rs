@@ -11,6 +11,7 @@ pub mod table;
 pub mod files;
 pub mod program;
 pub mod cases;
+pub mod arena;
 pub mod suite;
 pub mod space;
 pub mod check;

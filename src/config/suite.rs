@@ -6,7 +6,7 @@ use serde::Deserialize as _;
 use toml::{Table, Value};
 
 use super::{
-    cases,
+    arena, cases,
     error::SpecError,
     files::{self, Reader},
     program, table, text,
@@ -17,6 +17,8 @@ use crate::domain::{
     suite::{Bundle, HELD_OUT, Method, Scorer, Suite},
 };
 
+/// The kinds of suites.
+const KINDS: [&str; 6] = ["arena", "builtin", "cases", "command", "python", "shinka"];
 /// The most stages of a Python evaluator.
 const STAGES: usize = 3;
 /// The most parameters of a run, and dimensions of a function.
@@ -76,6 +78,7 @@ pub(super) fn read(
     let own: &[&str] = match suite.get("kind").and_then(Value::as_str) {
         Some("builtin") => &["function", "dimensions"],
         Some("cases") => &cases::KEYS,
+        Some("arena") => &arena::KEYS,
         Some("command") => &["argv", "build"],
         Some("python") => &[
             "evaluator",
@@ -87,11 +90,11 @@ pub(super) fn read(
         ],
         Some("shinka") => &["evaluator", "program", "args"],
         Some(other) => {
-            let hint = text::hint(other, &["builtin", "cases", "command", "python", "shinka"]);
+            let hint = text::hint(other, &KINDS);
             return Err(fault(place, "kind", format!("there is no kind “{other}”; {hint}")));
         }
         None => {
-            let what = "is missing; give “builtin”, “cases”, “command”, “python” or “shinka”";
+            let what = format!("is missing; give one of {}", KINDS.join(", "));
             return Err(fault(place, "kind", what));
         }
     };
@@ -190,6 +193,7 @@ fn check(suite: &Suite, place: &str) -> Result<(), SpecError> {
             }
         }
         Method::Cases(cases) => cases::check(cases, &objectives, place)?,
+        Method::Arena(arena) => arena::check(arena, place)?,
         Method::Command { argv, build } => {
             program::check_argv(argv, &table::below(place, "argv"))?;
             program::check_build(build.as_ref(), &table::below(place, "build"))?;
@@ -258,6 +262,7 @@ pub fn check_files(suite: &Suite, place: &str, files: &Bundle) -> Result<(), Spe
         Method::Command { argv, .. } => {
             program::check_files(argv, &table::below(place, "argv"), files)
         }
+        Method::Arena(arena) => arena::check_files(arena, place, files),
         Method::Python { evaluator, .. } | Method::Shinka { evaluator, .. }
             if program::has(files, evaluator) =>
         {
@@ -272,7 +277,7 @@ pub fn check_files(suite: &Suite, place: &str, files: &Bundle) -> Result<(), Spe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::suite::Limits;
+    use crate::domain::{genome::File, suite::Limits};
 
     const STAGED: &str = "name = \"s\"\nkind = \"cases\"\nargv = [\"x\"]\n\
                           limits = { time = 9, memory_mib = 99 }\n";
@@ -308,5 +313,50 @@ mod tests {
             let fault = parse(&text).unwrap_err().to_string();
             assert!(fault.contains(said), "{text}: {fault}");
         }
+    }
+
+    const ARENA: &str = "kind = \"arena\"\nname = \"s\"\nargv = [\"./play\"]\n\
+                         referee = [\"{suite}/referee\"]\n";
+
+    #[test]
+    fn what_is_not_said_is_two_players_who_meet_twice_each() {
+        let suite = parse(&format!("{ARENA}opponents = [\"a\", \"b/c\"]")).unwrap();
+        let Method::Arena(arena) = &suite.method else { panic!("{suite:?}") };
+        assert_eq!((arena.players, arena.matches, arena.rounds), (2, 2, None));
+        assert_eq!(suite.objectives()[0].name, "win_rate");
+        assert_eq!(parse(&to_toml(&suite).unwrap()).unwrap(), suite);
+    }
+
+    #[test]
+    fn mistakes_name_the_field_and_what_it_may_be() {
+        for (text, said) in [
+            ("", "opponents"),
+            ("opponents = []", "opponents: give 1 to 64"),
+            ("opponents = [\"a\"]\nplayers = 3", "opponents: give 2 to 64"),
+            ("opponents = [\"a\"]\nplayers = 1", "players: give 2 to 8"),
+            ("opponents = [\"../a\"]", "opponents[0]"),
+            ("opponents = [\"a/x\", \"b/x\"]", "opponents[1]: has the name of another one"),
+            ("opponents = [\"a\"]\nmatches = 0", "matches: give 1 to 100"),
+            ("opponents = [\"a\"]\nrounds = 1", "rounds: belongs to schedule"),
+            ("opponents = [\"a\"]\nschedule = \"swiss\"", "rounds: give 1 to 1"),
+            ("opponents = [\"a\"]\nschedule = \"swiss\"\nrounds = 2", "nobody is played twice"),
+            (
+                "opponents = [\"a\", \"b\"]\nplayers = 3\nschedule = \"swiss\"\nrounds = 1",
+                "schedule: a Swiss system is for two players",
+            ),
+            ("opponents = [\"a\"]\nschedule = \"cup\"", "unknown variant `cup`"),
+            ("opponents = [\"a\"]\nopponent = 1", "opponent: no such key"),
+        ] {
+            let fault = parse(&format!("{ARENA}{text}")).unwrap_err().to_string();
+            assert!(fault.contains(said), "{text}: {fault}");
+        }
+        let suite = parse(&format!("{ARENA}opponents = [\"a\"]")).unwrap();
+        let mut files = Bundle::new();
+        let file = File { bytes: "x".into(), executable: true };
+        files.insert(FilePath::new("referee").unwrap(), file.clone());
+        let fault = check_files(&suite, "", &files).unwrap_err().to_string();
+        assert!(fault.contains("there is no directory a with files"), "{fault}");
+        files.insert(FilePath::new("a/play").unwrap(), file);
+        check_files(&suite, "", &files).unwrap();
     }
 }

@@ -11,6 +11,12 @@ pub const ACCURACY: &str = "accuracy";
 /// The same of its held-out cases; nothing is selected by it.
 pub const HELD_OUT: &str = "held_out_accuracy";
 
+/// The metrics of an arena: the share of matches won, a draw counting half; the rating by Elo's
+/// scale.
+pub const WIN_RATE: &str = "win_rate";
+/// See [`WIN_RATE`].
+pub const ELO: &str = "elo";
+
 /// How an agent is scored.
 // Unknown keys are refused by `config`: serde can't where a field is flattened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,8 +24,8 @@ pub struct Suite {
     /// What users call it.
     pub name: String,
     /// What is measured; the first is the one shown. May be left out for `builtin`, `cases`,
-    /// `python` and `shinka`, which then have `score` (minimised), `accuracy` and
-    /// `combined_score` (maximised).
+    /// `arena`, `python` and `shinka`, which then have `score` (minimised), `accuracy`, `win_rate`
+    /// and `combined_score` (maximised).
     #[serde(default)]
     pub objectives: Vec<Objective>,
     /// How it is measured.
@@ -70,6 +76,8 @@ pub enum Method {
     },
     /// Inputs that the agent's own program answers, and answers that are expected.
     Cases(Cases),
+    /// Matches of the agent's own program against opponents, before a referee.
+    Arena(Arena),
     /// A Python file that defines `evaluate(program_path)`: the contract of OpenEvolve.
     Python {
         /// The file, relative to the suite's directory.
@@ -114,7 +122,7 @@ impl Method {
     pub fn program(&self) -> Option<&str> {
         match self {
             Self::Python { program, .. } | Self::Shinka { program, .. } => program.as_deref(),
-            Self::Builtin { .. } | Self::Cases(_) | Self::Command { .. } => None,
+            Self::Builtin { .. } | Self::Cases(_) | Self::Arena(_) | Self::Command { .. } => None,
         }
     }
 }
@@ -150,6 +158,48 @@ pub struct Cases {
     /// What is made of the agent's files before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
+}
+
+/// Matches, and who plays them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arena {
+    /// The program of every player and its arguments; `{agent}` stands for the player's directory,
+    /// which is the working directory.
+    pub argv: Vec<String>,
+    /// The program that says what is played, and who has won; `{suite}` stands for the suite's
+    /// directory.
+    pub referee: Vec<String>,
+    /// Directories of the suite, each with the files of an agent to play against.
+    pub opponents: Vec<String>,
+    /// How many play one match.
+    #[serde(default = "two")]
+    pub players: u32,
+    /// Who plays whom.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// With the Swiss system: how many rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
+    /// How often the same play each other, with seats changed and another seed each time.
+    #[serde(default = "two")]
+    pub matches: u32,
+    /// Whether players may talk to each other, and not only to the referee.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub talk: bool,
+    /// What is made of a player's files before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
+}
+
+/// Who plays whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// The agent plays all opponents.
+    #[default]
+    RoundRobin,
+    /// In each round it plays one that has fared as well so far, and none twice.
+    Swiss,
 }
 
 /// Cases that are run only if those of the stage before went well enough.
@@ -248,6 +298,10 @@ pub struct Build {
     pub limits: Limits,
 }
 
+fn two() -> u32 {
+    2
+}
+
 fn one() -> u32 {
     1
 }
@@ -312,6 +366,7 @@ impl Suite {
         match (&self.method, self.objectives.is_empty()) {
             (Method::Builtin { .. }, true) => vec![Objective::new("score", Goal::Minimize)],
             (Method::Cases(_), true) => vec![Objective::new(ACCURACY, Goal::Maximize)],
+            (Method::Arena(_), true) => vec![Objective::new(WIN_RATE, Goal::Maximize)],
             (_, true) => vec![Objective::new("combined_score", Goal::Maximize)],
             (_, false) => self.objectives.clone(),
         }

@@ -10,6 +10,7 @@ mod faults;
 mod wear;
 mod contained;
 mod cases;
+mod arena;
 mod stages;
 mod split;
 mod machines;

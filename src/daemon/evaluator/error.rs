@@ -24,6 +24,18 @@ pub enum EvaluatorError {
         /// What the evaluator said, shortened, and what to do if that is known.
         reason: String,
     },
+    /// The referee of an arena fails though no agent plays.
+    #[error(
+        "the referee does not say who wins between {first} and {second}: {why}; mend the suite"
+    )]
+    Referee {
+        /// An opponent.
+        first: String,
+        /// Another one.
+        second: String,
+        /// What went wrong.
+        why: String,
+    },
     /// The agents are to ask models, and cannot.
     #[error("suite “{suite}” lets agents ask models, but {reason}")]
     Models {
@@ -79,7 +91,7 @@ impl EvaluatorError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Suite { .. } | Self::Import { .. } => Code::InvalidInput,
+            Self::Suite { .. } | Self::Import { .. } | Self::Referee { .. } => Code::InvalidInput,
             Self::Python { .. } | Self::Models { .. } | Self::Shown { .. } => Code::Config,
             Self::Sandbox { .. } => Code::Sandbox,
             Self::Machine { .. } => Code::Exhausted,

@@ -10,19 +10,19 @@ use std::{
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use tracing::{Instrument as _, info_span};
-
 use crate::{
     config,
     domain::{
         answer::Check,
-        evaluation::{Evaluation, Isolation, Layers},
-        genome::{Genome, Space},
+        evaluation::{Isolation, Layers},
+        genome::Space,
         suite::{self, Build, Bundle, Limits, Method, Suite},
     },
 };
 
 use self::{
+    arena::Arena,
+    bench::Kind,
     build::Builds,
     builtin::Builtin,
     cases::{Cases, Runner},
@@ -62,6 +62,13 @@ mod pool;
 mod rpc;
 mod tally;
 mod cases;
+mod words;
+mod seat;
+mod ratings;
+mod arena;
+mod bench;
+
+pub use bench::Bench;
 
 /// What the evaluator needs to know of its machine.
 #[derive(Debug, Clone)]
@@ -192,11 +199,15 @@ impl Evaluator {
             Method::Builtin { function, dimensions } => {
                 let (name, dimensions) = (&suite.name, *dimensions);
                 let builtin = Builtin::new(name, function, dimensions, &space, rules.objectives)?;
-                return Ok(Bench { kind: Kind::Inline(builtin) });
+                return Ok(Bench::of(Kind::Inline(builtin)));
             }
             Method::Cases(own) => {
                 let cases = self.cases(suite, own, bundle, space, profile, workers).await?;
-                return Ok(Bench { kind: Kind::Cases(Box::new(cases)) });
+                return Ok(Bench::of(Kind::Cases(Box::new(cases))));
+            }
+            Method::Arena(own) => {
+                let arena = self.arena(suite, own, bundle, space, profile, workers).await?;
+                return Ok(Bench::of(Kind::Arena(Box::new(arena))));
             }
             Method::Command { argv, build } => {
                 if argv.is_empty() {
@@ -238,7 +249,7 @@ impl Evaluator {
         let recipe = Recipe { models, ..recipe };
         let ready = Workers::open(recipe, task).await?;
         let pool = Pool::new(ready, builds, rules, space, what, workers, directory);
-        Ok(Bench { kind: Kind::Pool(Box::new(pool)) })
+        Ok(Bench::of(Kind::Pool(Box::new(pool))))
     }
 
     /// Makes a suite of cases ready.
@@ -291,6 +302,45 @@ impl Evaluator {
         let free = Semaphore::new(workers.clamp(1, MAX_WORKERS));
         let suite = own.clone();
         Ok(Cases { common, runners, judges, builds, suite, set, rules, space, free, directories })
+    }
+
+    /// Makes a suite of matches ready.
+    async fn arena(
+        &self,
+        suite: &Suite,
+        own: &suite::Arena,
+        bundle: &Bundle,
+        space: Arc<Space>,
+        profile: Profile,
+        workers: usize,
+    ) -> Result<Arena, EvaluatorError> {
+        let models = models::socket(suite, self.config.models.as_deref())?;
+        let builds = self.builds(suite, own.build.as_ref(), profile).await?;
+        let (task, interpreter) = self.programs().await;
+        let nothing = self.suite_directory(&Bundle::new()).await?;
+        let all = self.suite_directory(bundle).await?;
+        let recipe = self.recipe(suite, interpreter, profile, nothing.0.clone());
+        let players = Workers::open(Recipe { models, ..recipe }, task.clone()).await?;
+        let recipe = self.recipe(suite, interpreter, profile, all.0.clone());
+        let referees = Workers::open(recipe, task).await?;
+        let opponents = arena::opponents(&suite.name, own, bundle, builds.as_ref()).await?;
+        // Without namespaces a program of the agent's may have the user of the referee's.
+        let in_process = !players.contained;
+        let rules = Rules { in_process, ..self.rules(suite, profile) };
+        let free = Semaphore::new(workers.clamp(1, MAX_WORKERS));
+        let (suite, table, directories) = (own.clone(), OnceCell::new(), vec![nothing, all]);
+        Ok(Arena {
+            players,
+            referees,
+            builds,
+            suite,
+            opponents,
+            table,
+            rules,
+            space,
+            free,
+            directories,
+        })
     }
 
     /// Makes the suite's build ready, if it has one.
@@ -435,64 +485,4 @@ fn is_alive(name: &std::ffi::OsStr) -> bool {
         Ok(_) => true,
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     })
-}
-
-/// A suite made ready.
-#[derive(Debug)]
-pub struct Bench {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Inline(Builtin),
-    Cases(Box<Cases>),
-    Pool(Box<Pool>),
-}
-
-impl Bench {
-    /// Whether [`Bench::evaluate_now`] works: nothing is executed, nothing waits.
-    #[must_use]
-    pub fn is_inline(&self) -> bool {
-        matches!(self.kind, Kind::Inline(_))
-    }
-
-    /// Evaluates `genome` in this thread, where the suite is built in.
-    #[must_use]
-    pub fn evaluate_now(&self, genome: &Genome) -> Option<Evaluation> {
-        match &self.kind {
-            Kind::Inline(builtin) => Some(builtin.evaluate(genome)),
-            Kind::Cases(_) | Kind::Pool(_) => None,
-        }
-    }
-
-    /// Evaluates `genome`, waiting for a free worker. `seed` is given to the evaluator.
-    ///
-    /// Dropping the future kills what was started for it.
-    ///
-    /// # Errors
-    /// If the machine or the suite's own program fails; a fault of the agent is an
-    /// evaluation without scores.
-    pub async fn evaluate(&self, genome: &Genome, seed: u64) -> Result<Evaluation, EvaluatorError> {
-        match &self.kind {
-            Kind::Inline(builtin) => Ok(builtin.evaluate(genome)),
-            Kind::Cases(cases) => {
-                let span = info_span!("evaluation", darwin.suite.kind = "cases");
-                cases.evaluate(genome, seed).instrument(span).await
-            }
-            Kind::Pool(pool) => {
-                let span = info_span!("evaluation", darwin.suite.kind = pool.kind());
-                pool.evaluate(genome, seed).instrument(span).await
-            }
-        }
-    }
-
-    /// Ends all workers and waits until nothing of them is left.
-    pub async fn close(self) {
-        match self.kind {
-            Kind::Inline(_) => {}
-            Kind::Cases(cases) => cases.close().await,
-            Kind::Pool(pool) => pool.close().await,
-        }
-    }
 }

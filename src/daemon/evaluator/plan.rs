@@ -185,6 +185,19 @@ pub enum Job {
         /// Their lengths.
         inputs: Vec<usize>,
     },
+    /// Talk in lines, as they come: [`Turn`]s go to it, and a reply comes for each of its lines,
+    /// and one more when it has ended.
+    Talk {
+        /// The program is the suite's, and its place has the suite's files.
+        referees: bool,
+    },
+}
+
+/// What is said to a program that talks: the body is for its standard input.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Turn {
+    /// There is nothing more to talk about: it is to be ended.
+    pub over: bool,
 }
 
 /// What a build left. The body holds the files' contents, one after another.

@@ -13,16 +13,18 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
     process::{Child, Command},
+    sync::mpsc,
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     cgroup::{Group, Hits, Homes},
     error::EvaluatorError,
-    frame,
+    frame::{self, Frame},
     holding::{self, Holding},
-    plan::{Plan, Reply, Start, Task},
+    plan::{Plan, Reply, Start, Task, Turn},
     sandbox::ARGUMENT,
 };
 use crate::domain::{evaluation::remedy, genome::MAX_GENOME, suite::Limits};
@@ -244,14 +246,52 @@ impl Worker {
     /// # Errors
     /// If none came, or one that makes no sense; the worker is of no use then.
     pub async fn answer(&mut self) -> Result<(Reply, Vec<u8>), Silence> {
-        let frame = timeout(self.patience, frame::receive(&mut self.socket, self.most))
-            .await
-            .map_err(|_| Silence::Late)?
-            .map_err(|_| Silence::Gone)?;
-        let reply: Reply = frame.header().map_err(|_| Silence::Gone)?;
-        let parts = [reply.records, reply.stdout, reply.stderr];
-        let whole = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(*part));
-        if whole == Some(frame.body.len()) { Ok((reply, frame.body)) } else { Err(Silence::Gone) }
+        let frame = timeout(self.patience, frame::receive(&mut self.socket, self.most)).await;
+        reply(frame.map_err(|_| Silence::Late)?)
+    }
+
+    /// Has the program of `request` talk: it hears what comes from `lines`, and `said` gets each of
+    /// its own; until it ends, or is ended because nothing more comes.
+    ///
+    /// # Errors
+    /// If there is no last reply, or one that makes no sense; the worker is of no use then.
+    pub async fn talk(
+        &mut self,
+        request: &[u8],
+        mut lines: mpsc::Receiver<Vec<u8>>,
+        said: impl Fn(&[u8]),
+    ) -> Result<(Reply, Vec<u8>), Silence> {
+        self.ask(request).await?;
+        let (patience, most) = (self.patience, self.most);
+        let (mut from, mut to) = self.socket.split();
+        let ended = CancellationToken::new();
+        let listen = async {
+            let _ended = ended.clone().drop_guard();
+            loop {
+                let frame = timeout(patience, frame::receive(&mut from, most)).await;
+                let (reply, body) = reply(frame.map_err(|_| Silence::Late)?)?;
+                if !reply.more {
+                    return Ok((reply, body));
+                }
+                said(&body);
+            }
+        };
+        // A frame that was begun is sent whole, so that the next request finds its place.
+        let speak = async {
+            loop {
+                let line = tokio::select! {
+                    () = ended.cancelled() => None,
+                    line = lines.recv() => line,
+                };
+                let turn = Turn { over: line.is_none() };
+                let frame = frame::encode(&turn, &[&line.unwrap_or_default()]);
+                if to.write_all(&frame?).await.is_err() || turn.over {
+                    return Ok::<_, io::Error>(());
+                }
+            }
+        };
+        // What is wrong with the socket, the other one sees.
+        tokio::join!(listen, speak).0
     }
 
     /// The limits hit since this was asked last.
@@ -286,6 +326,11 @@ impl Worker {
             || now.files > first.files.saturating_add(wear.files)
     }
 
+    /// Whether nothing is in it any more.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.keeper.try_wait(), Ok(None))
+    }
+
     /// Kills all that is in it and waits until nothing is left. What it said while it
     /// started, and the limits it hit.
     pub async fn end(mut self) -> (Vec<u8>, Hits) {
@@ -299,6 +344,15 @@ impl Worker {
         let _ = tokio::task::spawn_blocking(move || group.0.remove()).await;
         (self.words.await.unwrap_or_default(), hits)
     }
+}
+
+/// The reply in a frame, and its body.
+fn reply(frame: io::Result<Frame>) -> Result<(Reply, Vec<u8>), Silence> {
+    let frame = frame.map_err(|_| Silence::Gone)?;
+    let reply: Reply = frame.header().map_err(|_| Silence::Gone)?;
+    let parts = [reply.records, reply.stdout, reply.stderr];
+    let whole = parts.iter().try_fold(0usize, |sum, part| sum.checked_add(*part));
+    if whole == Some(frame.body.len()) { Ok((reply, frame.body)) } else { Err(Silence::Gone) }
 }
 
 /// Reads all, keeps the end.

@@ -5,6 +5,8 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::mpsc;
+
 use super::{
     cgroup::Hits,
     error::EvaluatorError,
@@ -24,6 +26,9 @@ pub struct Workers {
     pub contained: bool,
 }
 
+/// How a talk ended: the last reply, its body, and the limits hit.
+pub type Ended = Result<(Reply, Vec<u8>, Hits), Lost>;
+
 /// That an agent took its whole sandbox down, or outlived its time and the harness's patience.
 #[derive(Debug, Clone, Copy)]
 pub struct Lost {
@@ -33,6 +38,13 @@ pub struct Lost {
     pub wall_us: u64,
     /// The limits hit.
     pub hits: Hits,
+}
+
+/// What became of one that gave no answer.
+async fn lost(worker: Worker, silence: &Silence, started: Instant) -> Lost {
+    let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (_, hits) = worker.end().await;
+    Lost { late: matches!(silence, Silence::Late), wall_us, hits }
 }
 
 impl Workers {
@@ -60,11 +72,7 @@ impl Workers {
     ) -> Result<Result<T, Lost>, EvaluatorError> {
         let mut again = true;
         loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut worker = match idle {
-                Some(worker) => worker,
-                None => self.recipe.start(self.task.clone()).await?,
-            };
+            let mut worker = self.take().await?;
             let warm = worker.uses > 0;
             let started = Instant::now();
             let mut heard = false;
@@ -85,10 +93,9 @@ impl Workers {
             match end {
                 Ok((reply, body)) => {
                     let result = last(reply, &body, worker.hits());
-                    if result.is_ok() && !worker.is_worn(self.recipe.wear) {
-                        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
-                    } else {
-                        worker.end().await;
+                    match result {
+                        Ok(_) => self.give(worker).await,
+                        Err(_) => drop(worker.end().await),
                     }
                     return result.map(Ok);
                 }
@@ -97,12 +104,53 @@ impl Workers {
                     again = false;
                     worker.end().await;
                 }
-                Err(silence) => {
-                    let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    let (_, hits) = worker.end().await;
-                    return Ok(Err(Lost { late: matches!(silence, Silence::Late), wall_us, hits }));
-                }
+                Err(silence) => return Ok(Err(lost(worker, &silence, started).await)),
             }
+        }
+    }
+
+    /// Has the program of a request talk, in a sandbox of its own: see [`Worker::talk`].
+    ///
+    /// # Errors
+    /// If no worker starts.
+    #[tracing::instrument(name = "sandbox.run", skip_all)]
+    pub async fn talk(
+        &self,
+        request: &[u8],
+        lines: mpsc::Receiver<Vec<u8>>,
+        said: impl Fn(&[u8]),
+    ) -> Result<Ended, EvaluatorError> {
+        let mut worker = self.take().await?;
+        let started = Instant::now();
+        match worker.talk(request, lines, said).await {
+            Ok((reply, body)) => {
+                let hits = worker.hits();
+                self.give(worker).await;
+                Ok(Ok((reply, body, hits)))
+            }
+            Err(silence) => Ok(Err(lost(worker, &silence, started).await)),
+        }
+    }
+
+    async fn take(&self) -> Result<Worker, EvaluatorError> {
+        loop {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut worker) = idle else {
+                return self.recipe.start(self.task.clone()).await;
+            };
+            if !worker.has_ended() {
+                return Ok(worker);
+            }
+            // That is no fault of who comes now.
+            worker.end().await;
+        }
+    }
+
+    async fn give(&self, worker: Worker) {
+        if worker.is_worn(self.recipe.wear) {
+            worker.end().await;
+        } else {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
         }
     }
 

@@ -18,6 +18,7 @@ mod place;
 mod run;
 mod tree;
 mod answers;
+mod talk;
 mod serve;
 mod inner;
 

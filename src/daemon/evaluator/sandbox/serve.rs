@@ -21,12 +21,12 @@ use super::{
     place::{For, Kept, Place},
     process,
     run::Runs,
-    tree,
+    talk, tree,
 };
 use crate::{
     daemon::evaluator::{
         frame,
-        plan::{Job, Reply, Request, Status},
+        plan::{Job, Reply, Request, Status, Turn},
         sweep,
     },
     domain::genome::{MAX_FILES, MAX_GENOME, MAX_PATH},
@@ -54,6 +54,7 @@ pub fn serve(place: &Place<'_>, listener: &OwnedFd, control: &UnixStream) {
                 let what = if *judges { For::Judge } else { For::Agent };
                 one.answer(what, *lines, inputs, control)
             }
+            Job::Talk { referees } => one.talk(*referees, control),
             Job::Score => one.whole(Some(listener), control),
             Job::Build => one.whole(None, control),
         };
@@ -202,6 +203,22 @@ impl One<'_> {
             ..Reply::default()
         };
         control.write_all(&frame::encode(&reply, &[])?)
+    }
+
+    /// Has a program talk to its end.
+    fn talk(&self, referees: bool, mut control: &UnixStream) -> io::Result<()> {
+        let what = if referees { For::Judge } else { For::Agent };
+        let (request, as_what) = (self.request, (what, self.count));
+        let talked = talk::talk(self.place, request, self.body, as_what, control);
+        self.sweep();
+        let (reply, errors, over) = talked?;
+        control.write_all(&frame::encode(&reply, &[&errors])?)?;
+        // What was said to one that had ended: the next request comes behind it.
+        let mut over = over;
+        while !over {
+            over = frame::read(&mut control, talk::MAX_WAITING)?.header::<Turn>()?.over;
+        }
+        Ok(())
     }
 
     /// Without namespaces: removes what the candidate left.
