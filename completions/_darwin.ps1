@@ -457,6 +457,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
             [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
             [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Talk in a room of a session, with people and agents who are in it')
+            [CompletionResult]::new('invite', 'invite', [CompletionResultType]::ParameterValue, 'Have an agent be in a room, in a sandbox, as long as this runs')
             [CompletionResult]::new('rooms', 'rooms', [CompletionResultType]::ParameterValue, 'List the rooms of a session that somebody is in')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
             [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
@@ -523,6 +524,21 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'darwin;session;invite' {
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'The session''s id, a unique start of it, or its name; without it, your default session')
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'What the others call it; without it, the start of its id')
+            [CompletionResult]::new('--time', '--time', [CompletionResultType]::ParameterName, 'How long it may stay, for example 10m; without it, an hour')
+            [CompletionResult]::new('--sandbox', '--sandbox', [CompletionResultType]::ParameterName, 'What to do where a layer of the sandbox is missing: refuse, or go on without it')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'darwin;session;rooms' {
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
@@ -563,6 +579,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
             [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
             [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Talk in a room of a session, with people and agents who are in it')
+            [CompletionResult]::new('invite', 'invite', [CompletionResultType]::ParameterValue, 'Have an agent be in a room, in a sandbox, as long as this runs')
             [CompletionResult]::new('rooms', 'rooms', [CompletionResultType]::ParameterValue, 'List the rooms of a session that somebody is in')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
             [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
@@ -582,6 +599,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;session;help;join' {
+            break
+        }
+        'darwin;session;help;invite' {
             break
         }
         'darwin;session;help;rooms' {
@@ -996,6 +1016,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Come back to a session: what ran in it, and what still does')
             [CompletionResult]::new('context', 'context', [CompletionResultType]::ParameterValue, 'Print what you keep with a session, or replace it')
             [CompletionResult]::new('join', 'join', [CompletionResultType]::ParameterValue, 'Talk in a room of a session, with people and agents who are in it')
+            [CompletionResult]::new('invite', 'invite', [CompletionResultType]::ParameterValue, 'Have an agent be in a room, in a sandbox, as long as this runs')
             [CompletionResult]::new('rooms', 'rooms', [CompletionResultType]::ParameterValue, 'List the rooms of a session that somebody is in')
             [CompletionResult]::new('close', 'close', [CompletionResultType]::ParameterValue, 'Close a session: it can be read, but no new run may join it')
             [CompletionResult]::new('shred', 'shred', [CompletionResultType]::ParameterValue, 'Destroy a closed session''s key, so that nobody can read its contents again')
@@ -1014,6 +1035,9 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;session;join' {
+            break
+        }
+        'darwin;help;session;invite' {
             break
         }
         'darwin;help;session;rooms' {

@@ -250,6 +250,9 @@ _darwin() {
             darwin__subcmd__help__subcmd__session,context)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__context"
                 ;;
+            darwin__subcmd__help__subcmd__session,invite)
+                cmd="darwin__subcmd__help__subcmd__session__subcmd__invite"
+                ;;
             darwin__subcmd__help__subcmd__session,join)
                 cmd="darwin__subcmd__help__subcmd__session__subcmd__join"
                 ;;
@@ -406,6 +409,9 @@ _darwin() {
             darwin__subcmd__session,help)
                 cmd="darwin__subcmd__session__subcmd__help"
                 ;;
+            darwin__subcmd__session,invite)
+                cmd="darwin__subcmd__session__subcmd__invite"
+                ;;
             darwin__subcmd__session,join)
                 cmd="darwin__subcmd__session__subcmd__join"
                 ;;
@@ -432,6 +438,9 @@ _darwin() {
                 ;;
             darwin__subcmd__session__subcmd__help,help)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__help"
+                ;;
+            darwin__subcmd__session__subcmd__help,invite)
+                cmd="darwin__subcmd__session__subcmd__help__subcmd__invite"
                 ;;
             darwin__subcmd__session__subcmd__help,join)
                 cmd="darwin__subcmd__session__subcmd__help__subcmd__join"
@@ -1669,7 +1678,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session)
-            opts="new list resume context join rooms close shred"
+            opts="new list resume context join invite rooms close shred"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1697,6 +1706,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__help__subcmd__session__subcmd__context)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__help__subcmd__session__subcmd__invite)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3004,7 +3027,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session)
-            opts="-q -h --json --quiet --no-start --address --identity --help new list resume context join rooms close shred help"
+            opts="-q -h --json --quiet --no-start --address --identity --help new list resume context join invite rooms close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3103,7 +3126,7 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help)
-            opts="new list resume context join rooms close shred help"
+            opts="new list resume context join invite rooms close shred help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3145,6 +3168,20 @@ _darwin() {
             return 0
             ;;
         darwin__subcmd__session__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__help__subcmd__invite)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3235,6 +3272,50 @@ _darwin() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        darwin__subcmd__session__subcmd__invite)
+            opts="-q -h --session --as --time --sandbox --json --quiet --no-start --address --identity --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --session)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sandbox)
+                    COMPREPLY=($(compgen -W "full reduced" -- "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --identity)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -275,21 +275,22 @@ complete -c darwin -n "__fish_darwin_using_subcommand journal" -l json -d 'Print
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand journal" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -l no-start -d 'Do not start a daemon if none runs'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "new" -d 'Begin a session'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "list" -d 'List sessions, the last used first'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "context" -d 'Print what you keep with a session, or replace it'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
-complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join rooms close shred help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "new" -d 'Begin a session'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "list" -d 'List sessions, the last used first'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "context" -d 'Print what you keep with a session, or replace it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "invite" -d 'Have an agent be in a room, in a sandbox, as long as this runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and not __fish_seen_subcommand_from new list resume context join invite rooms close shred help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from new" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
@@ -325,6 +326,17 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -l no-start -d 'Do not start a daemon if none runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from join" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l session -d 'The session\'s id, a unique start of it, or its name; without it, your default session' -r
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l as -d 'What the others call it; without it, the start of its id' -r
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l time -d 'How long it may stay, for example 10m; without it, an hour' -r
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l sandbox -d 'What to do where a layer of the sandbox is missing: refuse, or go on without it' -r -f -a "full\t'Every mandatory layer, or the run is refused'
+reduced\t'What this machine has; the results are stamped'"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -s q -l quiet -d 'Say nothing on stderr but warnings and errors'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -l no-start -d 'Do not start a daemon if none runs'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l address -d 'Talk to the daemon at this address (client.address)' -r -f
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l identity -d 'Show the daemon the certificate in this directory (client.identity)' -r -f -a "(__fish_complete_directories)"
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from rooms" -l json -d 'Print data as JSON ("format": "darwin/1"): one document, or one a line'
@@ -349,6 +361,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_s
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "context" -d 'Print what you keep with a session, or replace it'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
+complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "invite" -d 'Have an agent be in a room, in a sandbox, as long as this runs'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand session; and __fish_seen_subcommand_from help" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'
@@ -546,6 +559,7 @@ complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subc
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "resume" -d 'Come back to a session: what ran in it, and what still does'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "context" -d 'Print what you keep with a session, or replace it'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "join" -d 'Talk in a room of a session, with people and agents who are in it'
+complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "invite" -d 'Have an agent be in a room, in a sandbox, as long as this runs'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "rooms" -d 'List the rooms of a session that somebody is in'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "close" -d 'Close a session: it can be read, but no new run may join it'
 complete -c darwin -n "__fish_darwin_using_subcommand help; and __fish_seen_subcommand_from session" -f -a "shred" -d 'Destroy a closed session\'s key, so that nobody can read its contents again'

@@ -1,6 +1,9 @@
 //! `darwin session join` and `rooms`: talk between people and agents.
 
-use std::io::{self, BufRead as _, Read as _};
+use std::{
+    io::{self, BufRead as _, Read as _},
+    time::Duration,
+};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,15 +14,18 @@ use crate::{
     code::Code,
     link::client::Link,
     wire::v1::{
-        EnterRoom, Heard, ListRoomsRequest, Member, RoomMessage, Say, Undelivered, heard, say,
+        EnterRoom, Heard, InviteRequest, Invited, ListRoomsRequest, Member, RoomMessage, Say,
+        Undelivered, heard, invited, say,
     },
 };
 
 use super::{
     context::Context,
     error::Failure,
+    evolve::Sandbox,
+    naming,
     output::{Side, Tone},
-    text::{plain, plural},
+    text::{id, parse_span, plain, plural},
 };
 
 /// The longest line that is sent, in bytes.
@@ -77,6 +83,74 @@ impl Join {
                 },
             }
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Invite {
+    /// What the room is called
+    room: String,
+    /// The agent's id or a unique start of it; or a run, for its best
+    agent: String,
+    /// The session's id, a unique start of it, or its name; without it, your default session
+    #[arg(long, default_value = "", hide_default_value = true)]
+    session: String,
+    /// What the others call it; without it, the start of its id
+    #[arg(long = "as", value_name = "NAME", default_value = "", hide_default_value = true)]
+    name: String,
+    /// How long it may stay, for example 10m; without it, an hour
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    time: Option<Duration>,
+    /// What to do where a layer of the sandbox is missing: refuse, or go on without it
+    #[arg(long, value_name = "LAYERS")]
+    sandbox: Option<Sandbox>,
+    /// Its program and arguments; without them, as the suite of its run starts it
+    #[arg(last = true, value_name = "PROGRAM")]
+    argv: Vec<String>,
+}
+
+impl Invite {
+    /// Waits until the agent has left.
+    pub async fn run(self, context: &mut Context, link: &Link) -> Result<(), Failure> {
+        let Self { room, agent, session, name, time, sandbox, argv } = self;
+        let configured = context.config(None)?.config.evaluator.sandbox;
+        let agent = id(&naming::agent(context, link, &agent).await?.id);
+        let request = InviteRequest {
+            session,
+            room: room.clone(),
+            name,
+            agent,
+            argv,
+            time_seconds: time.map_or(0.0, |time| time.as_secs_f64()),
+            sandbox: Sandbox::name(sandbox, configured),
+        };
+        let invited = link.rooms().invite(request).await.map_err(|status| hint(status.into()))?;
+        let mut invited = invited.into_inner();
+        let mut name = String::new();
+        while let Some(Invited { what: Some(what) }) = invited.next().await.transpose()? {
+            match what {
+                invited::What::Entered(who) if context.out.json() => {
+                    let event = json!({ "event": "joined", "member": member(&who) });
+                    context.out.document("talk", event)?;
+                    name = who.name;
+                }
+                invited::What::Entered(who) => {
+                    context.out.note(format_args!(
+                        "{} is in {}, as long as this runs; talk with it: darwin session join {}",
+                        plain(&who.name),
+                        plain(&room),
+                        plain(&room)
+                    ));
+                    name = who.name;
+                }
+                invited::What::Left(why) if why.is_empty() => {}
+                invited::What::Left(why) => {
+                    let message = format!("{} has left: {}", plain(&name), plain(&why));
+                    return Err(Failure::new(Code::BarMissed, message));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -97,6 +97,15 @@ enum Verb {
   darwin session join planning --session packing --as ada
   tail -f notes | darwin session join planning --json | jq -r .content")]
     Join(super::rooms::Join),
+    /// Have an agent be in a room, in a sandbox, as long as this runs
+    ///
+    /// What others say there comes to its program in lines, {"from": "ada", "message": "hello"}, and
+    /// it says something by {"message": "good day"}, or to one member by {"to": "ada", "message": …}.
+    #[command(after_help = "Examples:
+  darwin session invite planning 0198f3a2-7c1d
+  darwin session invite planning RUN --as champion --time 10m
+  darwin session invite planning AGENT -- python3 main.py")]
+    Invite(super::rooms::Invite),
     /// List the rooms of a session that somebody is in
     #[command(after_help = "Examples:
   darwin session rooms
@@ -168,6 +177,7 @@ impl Session {
                 print_context(context, &session.into_inner(), changes)
             }
             Verb::Join(join) => join.run(context, &link).await,
+            Verb::Invite(invite) => invite.run(context, &link).await,
             Verb::Rooms { session } => {
                 super::rooms::list(context, &link, session.unwrap_or_default()).await
             }

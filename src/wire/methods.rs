@@ -64,6 +64,7 @@ mod tests {
             ("Sessions", "SetContext"),
             ("Sessions", "Shred"),
             ("Rooms", "Enter"),
+            ("Rooms", "Invite"),
             ("Operations", "Shutdown"),
         ];
         assert_eq!(names, expected);

@@ -148,3 +148,63 @@ fn what_is_said_comes_whole_and_in_order_however_much_it_is() {
     said.failed("join", 64, &["a line is longer than 256 KiB"]);
     assert_eq!(bob.ends(true).status, 0);
 }
+
+/// An agent that says back what it hears, and knows one riddle.
+const PARROT: &str = r#"
+import json, sys
+for line in sys.stdin:
+    heard = json.loads(line)
+    if heard["message"] == "bye":
+        sys.exit("it had enough")
+    answer = {"message": {"you": heard["from"], "said": heard["message"]}}
+    if heard["message"] == "alone":
+        answer["to"] = heard["from"]
+    print(json.dumps(answer), flush=True)
+"#;
+
+#[test]
+fn an_agent_in_a_room_talks_with_who_is_there_until_it_leaves() {
+    let shell = Shell::new();
+    shell.write("agent/parrot.py", PARROT);
+    shell.write(
+        "agent/suite.toml",
+        "kind = \"command\"\nargv = [\"echo\", \"{\\\"combined_score\\\": 1}\"]\n",
+    );
+    shell.write(
+        "agent/darwin.toml",
+        "name = \"parrot\"\nsuite = \"suite.toml\"\n[agent]\nfiles = [\"parrot.py\"]\n",
+    );
+    let agent = shell.json("eval agent")["agent"].as_str().unwrap().to_owned();
+    shell.fails(&format!("session invite cage {agent}"), 64, &["no suite says how", "-- PROGRAM"]);
+    let line = format!("session invite cage {agent} --as polly -- python3 parrot.py");
+    let cage = shell.start(&line);
+    cage.waits_for("polly is in cage");
+    let mut ann = Talker::enter(&shell, "ann", "cage");
+    let mut bob = Talker::enter(&shell, "bob", "cage");
+    ann.types("hello");
+    for who in [&ann, &bob] {
+        who.hears_of("polly", r#"{"said":"hello","you":"ann"}"#);
+    }
+    bob.types("@polly alone");
+    bob.hears_of("polly", r#"{"said":"alone","you":"bob"}"#);
+    bob.types("@polly {\"sum\": [1, 2]}");
+    ann.hears_of("polly", r#"{"said":{"sum":[1,2]},"you":"bob"}"#);
+    assert!(!ann.heard().iter().any(|event| event.to_string().contains("alone")));
+    shell.fails(&line, 1, &["called polly already"]);
+    ann.types("@polly bye");
+    bob.hears("polly left", |event| event["event"] == "left" && event["name"] == "polly");
+    cage.end().failed("invite", 1, &["polly has left", "it had enough"]);
+    // Who invited it takes it along; and it stays no longer than it may.
+    let cage = shell.start(&line);
+    bob.hears("it again", |event| event["event"] == "joined" && event["member"]["name"] == "polly");
+    cage.interrupt();
+    cage.end();
+    until("it is gone", || {
+        let rooms = shell.json("session rooms").to_string();
+        (!rooms.contains("polly")).then_some(())
+    });
+    let line = line.replace(" -- ", " --time 500ms -- ");
+    shell.start(&line).end().failed("invite", 1, &["did not end within 0.5 s"]);
+    ann.ends(true);
+    bob.ends(true);
+}

@@ -13,12 +13,12 @@ use super::{
     directory::Directory,
     error::EvaluatorError,
     laying::Laying,
-    outcome::{Answer, Rules, one_line},
+    outcome::Rules,
     plan::{Job, Reply},
     ratings::{Tally, pair, rating, ratings},
     score::scores,
     seat::{self, Left, Part},
-    workers::{Lost, Workers},
+    workers::Workers,
 };
 use crate::{
     config::arena::{agent, name},
@@ -293,7 +293,7 @@ impl Arena {
         let playing = members.into_iter().zip(seats).map(async |(member, laying)| {
             let job = Job::Talk { referees: false };
             let request = laying.request(job, &self.suite.argv, String::new(), seed, &[]);
-            let seat = (member, Part::Player { usual: REFEREE, talks: self.suite.talk });
+            let seat = (member, Part::Player { usual: Some(REFEREE), talks: self.suite.talk });
             seat::attend(&self.players, &request.map_err(unmade)?, seat, None, &over).await
         });
         let refereeing = async {
@@ -309,7 +309,7 @@ impl Arena {
         };
         let (players, referee) = tokio::join!(futures_util::future::join_all(playing), refereeing);
         let scores = self.scores(referee?, seats.len());
-        let players = players.into_iter().map(|left| left.map(|left| self.left(left)));
+        let players = players.into_iter().map(|left| left.map(|left| left.told(&self.rules)));
         Ok(Match { scores, players: players.collect::<Result<_, _>>()? })
     }
 
@@ -323,27 +323,10 @@ impl Arena {
                 "it said scores that are not finite".to_owned()
             }
             Some(scores) => format!("it said {} scores for {players} players", scores.len()),
-            None => self.left(referee).1.unwrap_or_else(|| "it ended without scores".to_owned()),
+            None => {
+                referee.told(&self.rules).1.unwrap_or_else(|| "it ended without scores".to_owned())
+            }
         })
-    }
-
-    /// What a program used, and why it left before the end.
-    fn left(&self, left: Left) -> (Usage, Option<String>) {
-        let (usage, why) = match left.end {
-            Ok((reply, errors, hits)) => {
-                let Reply { wall_us, cpu_us, max_rss, .. } = reply;
-                let gone = reply.ended || reply.timed_out || reply.flooded;
-                let why = Answer::new(reply, &errors)
-                    .filter(|_| gone)
-                    .map(|answer| self.rules.reason(&answer, hits).reason);
-                (Usage { wall_us, cpu_us, max_rss }, why)
-            }
-            Err(Lost { late, wall_us, hits }) => {
-                let lost = self.rules.lost(late, wall_us, hits);
-                (lost.usage, lost.scores.err().map(|failure| failure.reason))
-            }
-        };
-        (usage, left.wrong.map(|why| one_line(&why)).or(why))
     }
 
     /// What the matches come to.

@@ -67,6 +67,7 @@ mod seat;
 mod ratings;
 mod arena;
 mod bench;
+pub mod guest;
 
 pub use bench::Bench;
 
@@ -189,10 +190,7 @@ impl Evaluator {
         profile: Profile,
         workers: usize,
     ) -> Result<Bench, EvaluatorError> {
-        if let Some((place, shown)) = self.config.private.within(&python::SYSTEM) {
-            let (place, shown) = (place.to_owned(), shown.to_owned());
-            return Err(EvaluatorError::Shown { place, shown });
-        }
+        self.hidden()?;
         let mut rules = self.rules(suite, profile);
         let program = suite.method.program().map(str::to_owned);
         let (task, interpreter, what, build) = match &suite.method {
@@ -250,6 +248,14 @@ impl Evaluator {
         let ready = Workers::open(recipe, task).await?;
         let pool = Pool::new(ready, builds, rules, space, what, workers, directory);
         Ok(Bench::of(Kind::Pool(Box::new(pool))))
+    }
+
+    /// Whether what no agent may read lies where none looks.
+    fn hidden(&self) -> Result<(), EvaluatorError> {
+        let shown = self.config.private.within(&python::SYSTEM).map(|(place, shown)| {
+            EvaluatorError::Shown { place: place.to_owned(), shown: shown.to_owned() }
+        });
+        shown.map_or(Ok(()), Err)
     }
 
     /// Makes a suite of cases ready.

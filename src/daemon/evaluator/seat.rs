@@ -15,10 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     error::EvaluatorError,
+    outcome::{Answer, Rules, one_line},
+    plan::Reply,
     words::{self, Line},
-    workers::{Ended, Workers},
+    workers::{Ended, Lost, Workers},
 };
-use crate::daemon::hub::{Heard, Member, Place};
+use crate::{
+    daemon::hub::{Heard, Member, Place},
+    domain::evaluation::Usage,
+};
 
 /// Lines on their way to a program that waits for none.
 const AHEAD: usize = 16;
@@ -30,8 +35,8 @@ pub enum Part<'a> {
     Referee,
     /// It talks to this one, and, if it may, to others that it names.
     Player {
-        /// To whom it talks.
-        usual: &'a str,
+        /// To whom it talks; none: to all.
+        usual: Option<&'a str>,
         /// Whether it may talk to others.
         talks: bool,
     },
@@ -46,6 +51,28 @@ pub struct Left {
     pub wrong: Option<String>,
     /// What each player has won, if it said so.
     pub scores: Option<Vec<f64>>,
+}
+
+impl Left {
+    /// What it used, and why it left before the end, if it did.
+    #[must_use]
+    pub fn told(self, rules: &Rules) -> (Usage, Option<String>) {
+        let (usage, why) = match self.end {
+            Ok((reply, errors, hits)) => {
+                let Reply { wall_us, cpu_us, max_rss, .. } = reply;
+                let gone = reply.ended || reply.timed_out || reply.flooded;
+                let why = Answer::new(reply, &errors)
+                    .filter(|_| gone)
+                    .map(|answer| rules.reason(&answer, hits).reason);
+                (Usage { wall_us, cpu_us, max_rss }, why)
+            }
+            Err(Lost { late, wall_us, hits }) => {
+                let lost = rules.lost(late, wall_us, hits);
+                (lost.usage, lost.scores.err().map(|failure| failure.reason))
+            }
+        };
+        (usage, self.wrong.map(|why| one_line(&why)).or(why))
+    }
 }
 
 /// A program at its place.
@@ -148,12 +175,12 @@ impl Seat<'_> {
             }
         };
         let to = match (to, self.part) {
-            (Some(to), Part::Player { usual, talks: false }) if to != usual => {
-                self.wrong = Some(format!("it may talk to the {usual} only"));
+            (Some(to), Part::Player { usual, talks: false }) if Some(&*to) != usual => {
+                self.wrong = Some(format!("it may talk to the {} only", usual.unwrap_or("room")));
                 return;
             }
             (Some(to), _) => Some(to),
-            (None, Part::Player { usual, .. }) => Some(usual.to_owned()),
+            (None, Part::Player { usual, .. }) => usual.map(str::to_owned),
             (None, Part::Referee) => None,
         };
         let missed = match self.place.say(to.as_deref(), &content.into()) {

@@ -10,18 +10,29 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use crate::{
     code::Code,
-    daemon::hub::{self, HubError, Inbox, Place, Who},
+    config::{program, spec},
+    daemon::{
+        evaluator::guest::Guest,
+        hub::{self, HubError, Inbox, Place, Who},
+        manager::error::ManagerError,
+    },
+    domain::{
+        id::AgentId,
+        suite::{self, Limits, Method},
+    },
     wire::{
         fault::Fault,
         v1::{
-            EnterRoom, Heard, ListRoomsRequest, ListRoomsResponse, Member, Members, Room,
-            RoomMessage, Say, Undelivered, heard, rooms_server::Rooms, say,
+            EnterRoom, Heard, InviteRequest, Invited, ListRoomsRequest, ListRoomsResponse, Member,
+            Members, Room, RoomMessage, Say, Undelivered, heard, invited, rooms_server::Rooms, say,
         },
     },
 };
 
-use super::context::{Context, peer, refuse};
+use super::context::{Context, peer, profile, refuse};
 
+/// How long an agent stays in a room at the most, unless its host says, in seconds.
+const HOUR: f64 = 3600.0;
 /// What is told to a member and not yet sent; the rest waits in its mailbox.
 const AHEAD: usize = 16;
 
@@ -57,6 +68,59 @@ impl Rooms for Service {
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }
 
+    type InviteStream = ReceiverStream<Result<Invited, Status>>;
+
+    async fn invite(
+        &self,
+        request: Request<InviteRequest>,
+    ) -> Result<Response<Self::InviteStream>, Status> {
+        let user = peer(&request)?.user;
+        let InviteRequest { session, room, name, agent, argv, time_seconds, sandbox } =
+            request.into_inner();
+        let context = &self.0;
+        let session = context.named_session(&user, &session).await?;
+        let agent = context.registry.find_agent(&agent).await.map_err(refuse)?;
+        let (genome, space) = context.registry.genome(agent).await.map_err(refuse)?;
+        let time = if time_seconds == 0.0 { HOUR } else { time_seconds };
+        if !program::is_time(time) {
+            let text = format!("the time of an agent in a room {}", program::TIME);
+            return Err(Fault::new(Code::InvalidInput, text).into());
+        }
+        let argv = if argv.is_empty() { self.argv(agent).await? } else { argv };
+        program::check_argv(&argv, "argv").map_err(|error| refuse(ManagerError::from(error)))?;
+        let limits = Limits { time, ..Limits::default() };
+        let guest = Guest { genome, space, argv, limits, profile: profile(&sandbox)? };
+        let name = if name.is_empty() { agent.to_string()[..13].to_owned() } else { name };
+        let who = Who { name, user: user.to_string() };
+        let entered = member(who.clone());
+        let (own, _) = context.hub.enter(session, &room, who).map_err(fault)?;
+        context.registry.touch_session(session).await.map_err(refuse)?;
+        let (told, stream) = mpsc::channel(AHEAD);
+        let tell = |what| Invited { what: Some(what) };
+        // There is room for the first.
+        let _ = told.try_send(Ok(tell(invited::What::Entered(entered))));
+        let (evaluator, stop) = (context.evaluator.clone(), context.stop.child_token());
+        tokio::spawn(async move {
+            let over = stop.clone();
+            let hosting = evaluator.host(guest, own, &over);
+            let mut hosting = std::pin::pin!(hosting);
+            let left = tokio::select! {
+                left = &mut hosting => left,
+                () = told.closed() => {
+                    over.cancel();
+                    hosting.await
+                }
+            };
+            let end = match left {
+                Ok(why) => Ok(tell(invited::What::Left(why.unwrap_or_default()))),
+                Err(error) => Err(Fault::from(ManagerError::from(error)).into()),
+            };
+            // Whoever invited it may have gone.
+            let _ = told.send(end).await;
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
     async fn list(
         &self,
         request: Request<ListRoomsRequest>,
@@ -68,6 +132,30 @@ impl Rooms for Service {
             Room { name, members }
         });
         Ok(Response::new(ListRoomsResponse { rooms: rooms.collect() }))
+    }
+}
+
+impl Service {
+    /// How the suite of an agent's run starts its program.
+    async fn argv(&self, agent: AgentId) -> Result<Vec<String>, Fault> {
+        let run = self.0.registry.agent(agent).await?.run;
+        let method = match run {
+            Some(run) => {
+                let spec = spec::parse(&self.0.manager.spec(run).await?);
+                Some(spec.map_err(ManagerError::from)?.suite.method)
+            }
+            None => None,
+        };
+        match method {
+            Some(
+                Method::Arena(suite::Arena { argv, .. }) | Method::Cases(suite::Cases { argv, .. }),
+            ) => Ok(argv),
+            _ => {
+                let text = "no suite says how this agent's program is started; give it: darwin \
+                            session invite ROOM AGENT -- PROGRAM ARGUMENTS";
+                Err(Fault::new(Code::InvalidInput, text))
+            }
+        }
     }
 }
 

@@ -103,6 +103,14 @@ impl v1::rooms_server::Rooms for Echo {
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }
 
+    type InviteStream = tokio_stream::Empty<Result<v1::Invited, Status>>;
+    async fn invite(
+        &self,
+        _: Request<v1::InviteRequest>,
+    ) -> Result<Response<Self::InviteStream>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn list(
         &self,
         _: Request<v1::ListRoomsRequest>,
