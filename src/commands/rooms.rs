@@ -7,12 +7,16 @@ use std::{
 
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 use crate::{
     code::Code,
     link::client::Link,
+    resilience::deadline::within,
     wire::v1::{
         EnterRoom, Heard, InviteRequest, Invited, ListRoomsRequest, Member, RoomMessage, Say,
         Undelivered, heard, invited, say,
@@ -30,6 +34,8 @@ use super::{
 
 /// The longest line that is sent, in bytes.
 const MAX_LINE: usize = 256 << 10;
+/// How long it may take to leave after Ctrl-C.
+const LEAVING: Duration = Duration::from_secs(2);
 /// Lines that are read ahead.
 const AHEAD: usize = 16;
 
@@ -51,7 +57,8 @@ impl Join {
         let Self { room, session, name } = self;
         let name = name.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "me".to_owned());
         let (says, stream) = mpsc::channel(AHEAD);
-        let enter = say::What::Enter(EnterRoom { session, room: room.clone(), name });
+        let own = session.clone();
+        let enter = say::What::Enter(EnterRoom { session: own, room: room.clone(), name });
         // There is room for the first.
         let _ = says.try_send(Say { what: Some(enter) });
         let mut told = link
@@ -64,8 +71,13 @@ impl Join {
         // A thread of its own, which nobody waits for at the end: it may wait for a terminal.
         std::thread::spawn(move || read(&lines));
         let mut says = Some(says);
+        let mut interrupts = interrupts()?;
         loop {
             tokio::select! {
+                _ = interrupts.recv() => {
+                    drop(told);
+                    return leave(link, session).await;
+                }
                 heard = told.next() => match heard.transpose()? {
                     Some(heard) => print(context, &room, heard)?,
                     None => return Ok(()),
@@ -116,7 +128,7 @@ impl Invite {
         let configured = context.config(None)?.config.evaluator.sandbox;
         let agent = id(&naming::agent(context, link, &agent).await?.id);
         let request = InviteRequest {
-            session,
+            session: session.clone(),
             room: room.clone(),
             name,
             agent,
@@ -127,7 +139,16 @@ impl Invite {
         let invited = link.rooms().invite(request).await.map_err(|status| hint(status.into()))?;
         let mut invited = invited.into_inner();
         let mut name = String::new();
-        while let Some(Invited { what: Some(what) }) = invited.next().await.transpose()? {
+        let mut interrupts = interrupts()?;
+        loop {
+            let next = tokio::select! {
+                next = invited.next() => next.transpose()?,
+                _ = interrupts.recv() => {
+                    drop(invited);
+                    return leave(link, session).await;
+                }
+            };
+            let Some(Invited { what: Some(what) }) = next else { return Ok(()) };
             match what {
                 invited::What::Entered(who) if context.out.json() => {
                     let event = json!({ "event": "joined", "member": member(&who) });
@@ -150,8 +171,20 @@ impl Invite {
                 }
             }
         }
-        Ok(())
     }
+}
+
+fn interrupts() -> Result<Signal, Failure> {
+    signal(SignalKind::interrupt())
+        .map_err(|error| Failure::new(Code::Bug, format!("can't wait for Ctrl-C: {error}")))
+}
+
+/// After a call was given up: waits until the daemon knows, which answers what comes later after it.
+/// Else it would keep the place for a while, as that of somebody whose connection broke.
+async fn leave(link: &Link, session: String) -> Result<(), Failure> {
+    let mut rooms = link.rooms();
+    let _ = within(LEAVING, "leaving", rooms.list(ListRoomsRequest { session })).await;
+    Err(Failure::Interrupted)
 }
 
 /// Prints the rooms of a session.

@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
@@ -105,12 +106,13 @@ fn people_in_a_room_hear_each_other_and_nobody_else_does() {
     shell.fails("session join no/name", 64, &["“no/name” is no name"]);
     shell.fails("session join plan --session nobody", 1, &["there is no session “nobody”"]);
 
-    // Who leaves, and who is killed.
+    // Who leaves, and who does by Ctrl-C.
     assert_eq!(ann.ends(true).status, 0);
     bob.hears("ann left", |event| event["event"] == "left" && event["name"] == "ann");
     let mut zoe = Talker::enter(&shell, "zoe", "plan --session packing");
-    zoe.child.kill().unwrap();
-    zoe.child.wait().unwrap();
+    let pid = Pid::from_child(&zoe.child);
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(zoe.child.wait().unwrap().code(), Some(130));
     bob.hears("zoe left", |event| event["event"] == "left" && event["name"] == "zoe");
     for quiet in [&elsewhere, &other] {
         assert_eq!(quiet.heard().len(), 1, "{:?}", quiet.heard());
@@ -198,7 +200,7 @@ fn an_agent_in_a_room_talks_with_who_is_there_until_it_leaves() {
     let cage = shell.start(&line);
     bob.hears("it again", |event| event["event"] == "joined" && event["member"]["name"] == "polly");
     cage.interrupt();
-    cage.end();
+    assert_eq!(cage.end().status, 130);
     until("it is gone", || {
         let rooms = shell.json("session rooms").to_string();
         (!rooms.contains("polly")).then_some(())
