@@ -10,7 +10,7 @@ pub mod gate;
 pub mod endpoint;
 pub mod acceptor;
 mod greeting;
-mod frames;
+pub mod frames;
 pub mod sealing;
 pub mod careful;
 pub mod line;

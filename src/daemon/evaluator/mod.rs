@@ -40,10 +40,10 @@ use self::{
 
 pub mod error;
 mod score;
-mod metrics;
-mod results;
+pub mod metrics;
+pub mod results;
 mod builtin;
-mod frame;
+pub mod frame;
 mod cgroup;
 mod holding;
 mod plan;
@@ -59,7 +59,7 @@ mod models;
 mod laying;
 mod build;
 mod pool;
-mod rpc;
+pub mod rpc;
 mod tally;
 mod cases;
 mod words;
