@@ -31,3 +31,4 @@ mod sessions;
 mod rooms;
 mod traces;
 mod certificates;
+mod outside;
