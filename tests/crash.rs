@@ -271,6 +271,8 @@ async fn later_seeds(link: &Link, agent: &str) -> Vec<u64> {
     events.filter_map(seed).collect()
 }
 
+/// The longest that a kill waits for, in microseconds.
+const LONGEST: f64 = 4e6;
 /// How often the daemon is killed while a run goes back.
 const ROLLBACK_KILLS: usize = 16;
 
@@ -280,7 +282,7 @@ async fn a_run_goes_back_once_whenever_the_daemon_is_killed() {
     let mut chaos = ChaCha8Rng::seed_from_u64(SEED);
     let mut home = Home::new();
     let mut link = home.start().await;
-    let mut at_once = 0;
+    let (mut at_once, mut window) = (0, 200_000.0);
     for kill in 0..ROLLBACK_KILLS {
         let number = u8::try_from(kill).unwrap_or(0);
         let [old, new] =
@@ -298,12 +300,15 @@ async fn a_run_goes_back_once_whenever_the_daemon_is_killed() {
         let back = v1::RollbackRequest { run_id, run: old.to_string(), to };
         let (mut runs, request) = (link.runs(), back.clone().keyed());
         let asked = tokio::spawn(async move { runs.rollback(request).await });
-        tokio::time::sleep(Duration::from_micros(chaos.random_range(0..400_000))).await;
+        tokio::time::sleep(Duration::from_micros(chaos.random_range(0..window as u64))).await;
         home.kill();
         drop(asked.await);
         link = home.start().await;
         let there = v1::RunRef { run: new.to_string() };
-        at_once += usize::from(link.runs().show(there).await.is_ok());
+        let made = link.runs().show(there).await.is_ok();
+        at_once += usize::from(made);
+        // However fast the machine is, some kills come before and some after.
+        window = f64::min(window * if made { 0.5 } else { 2.0 }, LONGEST);
         let run = link.runs().rollback(back.keyed()).await.expect("it goes back").into_inner();
         assert_eq!(run.origin, old.as_bytes().to_vec(), "kill {kill}, seed {SEED}");
         assert_eq!((run.state.as_str(), run.origin_generation), ("stopped", 5));
@@ -323,4 +328,68 @@ async fn a_run_goes_back_once_whenever_the_daemon_is_killed() {
     assert!((1..ROLLBACK_KILLS).contains(&at_once), "{at_once} of {ROLLBACK_KILLS} were made");
     let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
     assert_eq!(verified.expect("the store can be checked").into_inner().fault, "", "seed {SEED}");
+}
+
+/// How often an evaluation is cut off.
+const CUT_OFF: usize = 16;
+
+/// What an evaluation that is asked for by an id is told.
+async fn evaluated(link: &Link, id: AgentId, seed: u64) -> Result<Option<f64>, tonic::Status> {
+    // No two have the same score.
+    let suite = "name = \"noise\"\nkind = \"command\"\n\
+                 argv = [\"sh\", \"-c\", \"echo '{\\\"combined_score\\\": '1$(date +%N)'}'\"]\n";
+    let file = v1::File { path: "a.txt".to_owned(), ..v1::File::default() };
+    let genome = v1::Genome { files: vec![file], ..v1::Genome::default() };
+    let request = v1::EvaluateRequest {
+        suite_toml: suite.to_owned(),
+        what: Some(What::Genome(genome)),
+        repeat: 2,
+        seed,
+        agent_id: id.as_bytes().to_vec().into(),
+        ..v1::EvaluateRequest::default()
+    };
+    let answer = link.evaluations().evaluate(request.keyed()).await?.into_inner();
+    assert_eq!((&answer.agent_id[..], answer.evaluations.len()), (&id.as_bytes()[..], 2));
+    Ok(answer.whole.expect("the evaluations come to something").fitness)
+}
+
+/// An evaluation is made once or not at all, whoever is killed, and asking again tells which.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evaluation_is_made_once_whoever_is_killed_meanwhile() {
+    let mut chaos = ChaCha8Rng::seed_from_u64(SEED);
+    let mut home = Home::new();
+    let mut link = home.start().await;
+    let (mut kept, mut lost, mut window) = (0, 0, 100_000.0);
+    for round in 0..CUT_OFF {
+        let id = AgentId::new(1_700_000_000_000 + round as u64, [6; 10]);
+        let asked = link.clone();
+        let first = tokio::spawn(async move { evaluated(&asked, id, 1).await });
+        tokio::time::sleep(Duration::from_micros(chaos.random_range(0..window as u64))).await;
+        let told = if round % 2 == 0 {
+            home.kill();
+            let told = first.await.expect("the call ends");
+            link = home.start().await;
+            told.ok()
+        } else {
+            // The client goes; what it asked for may be at work still.
+            first.abort();
+            first.await.ok().and_then(Result::ok)
+        };
+        let again = evaluated(&link, id, 1).await.expect("the evaluation");
+        assert!(again.is_some(), "round {round}, seed {SEED}");
+        match told {
+            Some(told) => {
+                assert_eq!(told, again, "round {round}, seed {SEED}");
+                (kept, window) = (kept + 1, window * 0.5);
+            }
+            None => (lost, window) = (lost + 1, f64::min(window * 2.0, LONGEST)),
+        }
+        assert_eq!(evaluated(&link, id, 1).await.expect("it is on record"), again);
+        // Another evaluation by that id is refused.
+        let other = evaluated(&link, id, 7).await.expect_err("another evaluation");
+        assert_eq!(other.code(), tonic::Code::FailedPrecondition, "{other}");
+    }
+    assert!(kept > 0 && lost > 0, "{kept} were told of, {lost} not");
+    let status = link.operations().status(v1::StatusRequest {}).await.expect("the status");
+    assert_eq!(status.into_inner().agents, CUT_OFF as u64, "seed {SEED}");
 }

@@ -267,6 +267,8 @@ fn what_version_1_0_encoded_still_decodes() {
             template: text("t"),
         };
         let expected = v1::EvaluateRequest {
+            // Since then.
+            agent_id: Vec::new().into(),
             suite_toml: text("kind = \"builtin\"\n"),
             suite_files: vec![file()],
             what: Some(v1::evaluate_request::What::Genome(genome)),

@@ -17,18 +17,20 @@ use crate::{
     },
     domain::{
         genome::{PARAMS_FILE, Value as Typed},
+        id::AgentId,
         repeats::MOST,
         suite::{Bundle, Suite},
     },
     wire::{
         convert,
+        envelope::Keyed as _,
         v1::{EvaluateRequest, Genome, Param, evaluate_request::What, param},
     },
 };
 
 use super::{
     consistency,
-    context::Context,
+    context::{Context, now_ms, random},
     error::Failure,
     evolve::Sandbox,
     naming,
@@ -112,7 +114,13 @@ impl Eval {
             Some(genome) => What::Genome(genome),
             None => What::Agent(id(&naming::agent(context, &link, &self.what).await?.id)),
         };
+        // Chosen here, so that it is made once though an answer be lost.
+        let agent_id = match &what {
+            What::Genome(_) => convert::bytes(AgentId::new(now_ms(), random()).as_bytes()),
+            What::Agent(_) => Vec::new().into(),
+        };
         let request = EvaluateRequest {
+            agent_id,
             suite_toml: suite::to_toml(&suite)?,
             suite_files: convert::files(&suite_files),
             what: Some(what),
@@ -120,7 +128,7 @@ impl Eval {
             seed: self.seed,
             sandbox: Sandbox::name(self.sandbox, configured),
         };
-        let answer = link.evaluations().evaluate(request).await?.into_inner();
+        let answer = link.evaluations().evaluate(request.keyed()).await?.into_inner();
         let report = Report {
             suite: &suite,
             what: &self.what,

@@ -23,7 +23,7 @@ use super::{
     fault::Fault,
     limits::MAX_HEADER,
     methods::Method,
-    v1::{CreateSessionRequest, Header, RollbackRequest, StartRequest},
+    v1::{CreateSessionRequest, EvaluateRequest, Header, RollbackRequest, StartRequest},
 };
 
 #[cfg(test)]
@@ -80,6 +80,12 @@ impl Keyed for StartRequest {
 impl Keyed for RollbackRequest {
     fn id(&self) -> &[u8] {
         &self.run_id
+    }
+}
+
+impl Keyed for EvaluateRequest {
+    fn id(&self) -> &[u8] {
+        &self.agent_id
     }
 }
 

@@ -87,6 +87,7 @@ pub struct Manager {
     workers: usize,
     active: Mutex<HashMap<RunId, Active>>,
     turns: Turns,
+    asked: trial::Asked,
     shutdown: CancellationToken,
 }
 
@@ -117,6 +118,7 @@ impl Manager {
             workers,
             active: Mutex::default(),
             turns: Turns::default(),
+            asked: trial::Asked::default(),
             shutdown: CancellationToken::new(),
         })
     }

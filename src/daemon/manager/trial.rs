@@ -1,7 +1,10 @@
 //! An evaluation that a user asks for outside any run. It is recorded in the journal of the agent;
 //! a genome of the user's becomes an agent first, whose score is what its evaluations come to.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{
     Manager, ManagerError,
@@ -9,11 +12,20 @@ use super::{
 };
 use crate::{
     config::{check, suite},
-    daemon::{clock, evaluator::Profile, registry::model::Finished},
+    daemon::{
+        clock,
+        evaluator::Profile,
+        registry::{
+            error::RegistryError,
+            journal::{Filter, Of},
+            model::Finished,
+        },
+    },
     domain::{
+        digest::Digest,
         genome::{Genome, Space},
         id::{AgentId, SessionId},
-        journal::{Evaluated, Judged, Proposed},
+        journal::{Evaluated, Event, EventKind, Judged, Proposed},
         lifecycle::Verdict,
         objective::Objective,
         repeats,
@@ -33,6 +45,9 @@ pub enum Subject {
 /// An evaluation that a user asks for.
 #[derive(Debug, Clone)]
 pub struct Trial {
+    /// The agent that a genome becomes, where its caller chooses: then the same is done once, however
+    /// often it is asked for.
+    pub agent: Option<AgentId>,
     /// What is evaluated.
     pub subject: Subject,
     /// The session that a new agent joins.
@@ -62,6 +77,29 @@ pub struct TrialResult {
     pub objectives: Vec<Objective>,
 }
 
+/// What is on record of a trial that was made before.
+struct Recorded {
+    agent: AgentId,
+    whole: Evaluated,
+    evaluations: Vec<Evaluated>,
+}
+
+/// The agents that are being made by ids of their callers' choice: one at a time of each.
+#[derive(Debug, Default)]
+pub struct Asked(Mutex<HashMap<AgentId, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Asked {
+    /// Waits until nobody else makes that agent.
+    async fn turn(&self, agent: AgentId) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(all.entry(agent).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
+
 impl Manager {
     /// Evaluates a genome or a recorded agent, and records the results.
     ///
@@ -80,9 +118,17 @@ impl Manager {
             Subject::Agent(agent) => self.registry.agent(agent).await?.session,
             Subject::Genome(..) => trial.session,
         };
+        let _turn = match trial.agent {
+            Some(agent) => Some(self.asked.turn(agent).await),
+            None => None,
+        };
         let repeat =
             if trial.repeat == 0 { suite.repeats } else { trial.repeat.min(repeats::MOST) };
         let seeds: Vec<_> = (0..u64::from(repeat)).map(|n| trial.seed.wrapping_add(n)).collect();
+        if let Some(recorded) = self.recorded(&trial, &genome, digest, &seeds).await? {
+            let Recorded { agent, whole, evaluations } = recorded;
+            return Ok(TrialResult { agent, whole, evaluations, objectives });
+        }
         let workers = self.workers.min(seeds.len());
         let bench = self
             .evaluator
@@ -117,6 +163,48 @@ impl Manager {
         Ok(TrialResult { agent, whole, evaluations, objectives })
     }
 
+    /// What is on record of the agent that the caller chose, if it is there.
+    ///
+    /// # Errors
+    /// If it is another genome's, or was evaluated in another way; or if it can't be read.
+    async fn recorded(
+        &self,
+        trial: &Trial,
+        genome: &Genome,
+        suite: Digest,
+        seeds: &[u64],
+    ) -> Result<Option<Recorded>, ManagerError> {
+        let (Some(agent), Subject::Genome(..)) = (trial.agent, &trial.subject) else {
+            return Ok(None);
+        };
+        match self.registry.agent(agent).await {
+            Ok(_) => {}
+            Err(RegistryError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let conflict = || RegistryError::Conflict { what: format!("agent {agent}") };
+        let filter = Filter { kinds: vec![EventKind::Evaluated], ..Filter::default() };
+        let page = self.registry.journal(Of::Agent(agent), filter, &[], 1).await?;
+        let events = page.entries.into_iter().next().and_then(|entry| entry.events);
+        let mut all: Vec<_> = events
+            .into_iter()
+            .flatten()
+            .filter_map(|event| match event {
+                Event::Evaluated(evaluated) if evaluated.suite == suite => Some(evaluated),
+                _ => None,
+            })
+            .collect();
+        let same = self.registry.genome(agent).await?.0 == *genome;
+        let whole = all.pop().filter(|_| same).ok_or_else(conflict)?;
+        if all.is_empty() {
+            all.push(whole.clone());
+        }
+        // Of several with the same seed the last counts.
+        let last = |seed: &u64| all.iter().rfind(|one| one.seed == *seed).cloned();
+        let evaluations: Option<Vec<_>> = seeds.iter().map(last).collect();
+        Ok(Some(Recorded { agent, whole, evaluations: evaluations.ok_or_else(conflict)? }))
+    }
+
     /// Makes an agent of the user's genome, with its evaluations.
     async fn make(
         &self,
@@ -129,7 +217,7 @@ impl Manager {
         if repeats.len() == 1 {
             repeats.clear();
         }
-        let agent = AgentId::new(clock::millis(), rand::random());
+        let agent = trial.agent.unwrap_or_else(|| AgentId::new(clock::millis(), rand::random()));
         let verdict = Verdict::of(evaluated.fitness, None, None);
         let finished = Finished {
             agent,

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::context::{Context, peer, profile, to_the_end};
+use super::context::{Context, keyed, peer, profile, to_the_end};
 
 pub struct Service(pub Arc<Context>);
 
@@ -29,7 +29,7 @@ impl Evaluations for Service {
         request: Request<EvaluateRequest>,
     ) -> Result<Response<EvaluateResponse>, Status> {
         let user = peer(&request)?.user;
-        let request = request.into_inner();
+        let request = keyed(request)?;
         let context = self.0.clone();
         let result = to_the_end(async move {
             let subject = match request.what {
@@ -45,7 +45,9 @@ impl Evaluations for Service {
                     return Err(Fault::new(Code::InvalidInput, text));
                 }
             };
+            let agent = convert::optional_id("agent_id", &request.agent_id)?;
             let trial = Trial {
+                agent,
                 subject,
                 session: context.session(&user, &[]).await?,
                 suite_toml: request.suite_toml,

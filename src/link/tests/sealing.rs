@@ -338,22 +338,25 @@ fn split(whole: &[u8]) -> Vec<Vec<u8>> {
     out
 }
 
+type Edit = fn(&mut Vec<Vec<u8>>);
+
+/// What somebody between both ends may do to the messages of a stream.
+const EDITS: [(&str, Edit); 6] = [
+    ("without its end", |messages| {
+        messages.pop();
+    }),
+    ("cut in the middle", |messages| messages.truncate(2)),
+    ("empty", Vec::clear),
+    ("reordered", |messages| messages.swap(1, 2)),
+    ("with one left out", |messages| {
+        messages.remove(1);
+    }),
+    ("with one twice", |messages| messages.insert(1, messages[1].clone())),
+];
+
 #[tokio::test]
 async fn a_stream_that_is_cut_reordered_or_continued_is_an_error() {
-    type Edit = fn(&mut Vec<Vec<u8>>);
-    let edits: [(&str, Edit); 6] = [
-        ("without its end", |messages| {
-            messages.pop();
-        }),
-        ("cut in the middle", |messages| messages.truncate(2)),
-        ("empty", Vec::clear),
-        ("reordered", |messages| messages.swap(1, 2)),
-        ("with one left out", |messages| {
-            messages.remove(1);
-        }),
-        ("with one twice", |messages| messages.insert(1, messages[1].clone())),
-    ];
-    for (how, edit) in edits {
+    for (how, edit) in EDITS {
         let answer = bytes(move |whole| {
             let mut messages = split(whole);
             assert_eq!(messages.len(), 6, "five, and the end");

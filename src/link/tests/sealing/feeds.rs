@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Line, bytes, line, split};
+use super::{EDITS, Edit, Line, bytes, line, split};
 use crate::{
     code::Code,
     link::line::tests::echo::{self, content, say},
@@ -27,21 +27,8 @@ async fn a_stream_of_requests_comes_through_or_is_no_whole_one() {
     for count in [0, 1, 9] {
         assert_eq!(line().feed(count).await, Ok(u64::from(count)));
     }
-    type Edit = fn(&mut Vec<Vec<u8>>);
-    let edits: [(&str, Edit); 7] = [
-        ("without its end", |messages| {
-            messages.pop();
-        }),
-        ("cut in the middle", |messages| messages.truncate(2)),
-        ("empty", Vec::clear),
-        ("reordered", |messages| messages.swap(1, 2)),
-        ("with one left out", |messages| {
-            messages.remove(1);
-        }),
-        ("with one twice", |messages| messages.insert(1, messages[1].clone())),
-        ("with one more", |messages| messages.push(messages[1].clone())),
-    ];
-    for (how, edit) in edits {
+    let one_more: Edit = |messages| messages.push(messages[1].clone());
+    for (how, edit) in EDITS.into_iter().chain([("with one more", one_more)]) {
         let request = bytes(move |whole| {
             let mut messages = split(whole);
             assert_eq!(messages.len(), 7, "the first, five, and the end");
