@@ -27,6 +27,7 @@ mod problems;
 mod repeats;
 mod services;
 mod overload;
+mod faults;
 mod sessions;
 mod rooms;
 mod traces;

@@ -1,6 +1,9 @@
 //! Carries a line over one WebSocket, until that breaks or nobody needs it any more.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -30,6 +33,8 @@ const SEND: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(15);
 /// An end that gives none for so long is left.
 const SILENCE: Duration = Duration::from_secs(45);
+/// The same of an end that does not say that it has what was sent to it.
+const OVERDUE: Duration = Duration::from_secs(10);
 /// How long what came waits for something that its receipt can be told along with.
 const RECEIPT: Duration = Duration::from_millis(25);
 
@@ -91,9 +96,13 @@ where
     {
         let Self { mut seal, mut open, mut take, done, idle } = self;
         let (mut sink, mut stream) = socket.split();
+        // When something came last, in milliseconds from here on.
+        let (begun, heard) = (Instant::now(), AtomicU64::new(0));
         let read = async {
             loop {
-                match within(SILENCE, "the next message of a line", stream.next()).await? {
+                let next = within(SILENCE, "the next message of a line", stream.next()).await?;
+                heard.store(begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+                match next {
                     None => return Err(Broken::Closed(String::new())),
                     Some(Ok(Message::Close(frame))) => {
                         let reason = frame.filter(|frame| !frame.reason.is_empty());
@@ -120,6 +129,8 @@ where
             let mut pings = interval_at(Instant::now() + PING, PING);
             pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let (mut acknowledge, mut busy) = (false, Instant::now());
+            // When nothing was on its way, as far as is known here.
+            let mut calm = Instant::now();
             loop {
                 while let Some(payload) = line.next(acknowledge) {
                     let frame = [seal(&payload).as_ref(), &payload].concat();
@@ -127,10 +138,21 @@ where
                     within(SEND, "sending on a line", sent).await??;
                 }
                 within(SEND, "sending on a line", sink.flush()).await??;
-                let (open, owes, is_done) = {
+                let (open, owes, awaits, is_done) = {
                     let state = line.state();
-                    (!state.channels.is_empty(), state.core.owes(), state.core.is_done())
+                    let core = &state.core;
+                    (!state.channels.is_empty(), core.owes(), core.awaits(), core.is_done())
                 };
+                if !awaits {
+                    calm = Instant::now();
+                }
+                let heard = begun + Duration::from_millis(heard.load(Ordering::Relaxed));
+                let due = calm.max(heard) + OVERDUE;
+                if awaits && due <= Instant::now() {
+                    return Err(
+                        Late { what: "the receipt of what was sent", after: OVERDUE }.into()
+                    );
+                }
                 if open {
                     busy = Instant::now();
                 }
@@ -148,6 +170,7 @@ where
                 tokio::select! {
                     () = line.wake.notified() => {}
                     () = sleep(RECEIPT), if owes => acknowledge = true,
+                    () = sleep_until(due), if awaits => {}
                     () = sleep_until(unused.unwrap_or(busy)), if unused.is_some() && !over => {}
                     () = done.cancelled(), if !done.is_cancelled() => {}
                     _ = pings.tick() => {

@@ -118,6 +118,12 @@ impl Core {
         self.told < self.seen
     }
 
+    /// Whether something was sent that has perhaps not arrived.
+    #[must_use]
+    pub fn awaits(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
     /// Whether all was sent, and has arrived.
     #[must_use]
     pub fn is_done(&self) -> bool {
