@@ -49,6 +49,9 @@ pub fn read(line: &[u8]) -> Result<Line, String> {
             if within.is_some_and(|seconds| !(seconds > 0.0 && seconds <= 86_400.0)) {
                 return Err("its “within” is no number of seconds above 0".to_owned());
             }
+            if within.is_some() && to.is_none() {
+                return Err("its “within” needs “to”: who is to answer in time".to_owned());
+            }
             Ok(Line::Say { to, content: content(&message), within })
         }
         Said { to: None, message: None, within: None, scores: Some(scores) } => {
@@ -137,7 +140,7 @@ mod tests {
         for (line, said) in [
             (r#"{"message": "cooperate"}"#, say(None, "cooperate", None)),
             (r#"{"message": null, "to": "0"}"#, say(Some("0"), "null", None)),
-            (r#"{"message": "5", "within": 1.5}"#, say(None, "\"5\"", Some(1.5))),
+            (r#"{"to": "1", "message": "5", "within": 1.5}"#, say(Some("1"), "\"5\"", Some(1.5))),
             (r#"{"scores": [3, 0.5]}"#, Line::Scores(vec![3.0, 0.5])),
         ] {
             assert_eq!(read(line.as_bytes()), Ok(said), "{line}");
@@ -148,7 +151,8 @@ mod tests {
             "{}",
             r#"{"scores": [1], "message": 1}"#,
             r#"{"to": "0"}"#,
-            r#"{"message": 1, "within": 0}"#,
+            r#"{"to": "0", "message": 1, "within": 0}"#,
+            r#"{"message": 1, "within": 1}"#,
             r#"{"message": 1, "extra": 1}"#,
             r#"{"scores": ["1"]}"#,
         ] {
