@@ -61,6 +61,8 @@ impl Join {
         let enter = say::What::Enter(EnterRoom { session: own, room: room.clone(), name });
         // There is room for the first.
         let _ = says.try_send(Say { what: Some(enter) });
+        // Before the call, so that Ctrl-C ends it whenever it comes.
+        let mut interrupts = interrupts()?;
         let mut told = link
             .rooms()
             .enter(ReceiverStream::new(stream))
@@ -71,7 +73,6 @@ impl Join {
         // A thread of its own, which nobody waits for at the end: it may wait for a terminal.
         std::thread::spawn(move || read(&lines));
         let mut says = Some(says);
-        let mut interrupts = interrupts()?;
         loop {
             tokio::select! {
                 _ = interrupts.recv() => {
@@ -136,10 +137,11 @@ impl Invite {
             time_seconds: time.map_or(0.0, |time| time.as_secs_f64()),
             sandbox: Sandbox::name(sandbox, configured),
         };
+        // Before the call, as above.
+        let mut interrupts = interrupts()?;
         let invited = link.rooms().invite(request).await.map_err(|status| hint(status.into()))?;
         let mut invited = invited.into_inner();
         let mut name = String::new();
-        let mut interrupts = interrupts()?;
         loop {
             let next = tokio::select! {
                 next = invited.next() => next.transpose()?,
