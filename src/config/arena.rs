@@ -45,6 +45,7 @@ pub(super) fn check(arena: &Arena, place: &str) -> Result<(), SpecError> {
     if !(1..=MAX_MATCHES).contains(&arena.matches) {
         return fault("matches", format!("give 1 to {MAX_MATCHES}"));
     }
+    let most_rounds = (opponents.len() + 1).div_ceil(2);
     match (arena.schedule, arena.rounds) {
         (Schedule::RoundRobin, None) => Ok(()),
         (Schedule::RoundRobin, Some(_)) => {
@@ -53,12 +54,10 @@ pub(super) fn check(arena: &Arena, place: &str) -> Result<(), SpecError> {
         (Schedule::Swiss, _) if *players != 2 => {
             fault("schedule", "a Swiss system is for two players a match".to_owned())
         }
-        (Schedule::Swiss, Some(rounds)) if (1..=opponents.len()).contains(&(rounds as usize)) => {
-            Ok(())
-        }
+        (Schedule::Swiss, Some(rounds)) if (1..=most_rounds).contains(&(rounds as usize)) => Ok(()),
         (Schedule::Swiss, _) => {
-            let most = opponents.len();
-            fault("rounds", format!("give 1 to {most}: nobody is played twice"))
+            let what = "with more than half as many rounds as players some would meet again";
+            fault("rounds", format!("give 1 to {most_rounds}: {what}"))
         }
     }
 }

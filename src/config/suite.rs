@@ -339,7 +339,7 @@ mod tests {
             ("opponents = [\"a\"]\nmatches = 0", "matches: give 1 to 100"),
             ("opponents = [\"a\"]\nrounds = 1", "rounds: belongs to schedule"),
             ("opponents = [\"a\"]\nschedule = \"swiss\"", "rounds: give 1 to 1"),
-            ("opponents = [\"a\"]\nschedule = \"swiss\"\nrounds = 2", "nobody is played twice"),
+            ("opponents = [\"a\"]\nschedule = \"swiss\"\nrounds = 2", "some would meet again"),
             (
                 "opponents = [\"a\", \"b\"]\nplayers = 3\nschedule = \"swiss\"\nrounds = 1",
                 "schedule: a Swiss system is for two players",

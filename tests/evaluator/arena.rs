@@ -229,6 +229,52 @@ input()
 }
 
 #[tokio::test]
+async fn who_ends_after_its_last_move_has_played_however_it_ends() {
+    let world = World::new();
+    let bench = open(&world, suite(1, "matches = 6")).await;
+    for end in ["", "raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)"] {
+        let once = "import json\ninput()\nprint(json.dumps({'message': 5}), flush=True)\n";
+        // Whether it goes before or after the match is over is chance: so it must not matter.
+        for _ in 0..4 {
+            let evaluation = play(&bench, &format!("{once}{end}")).await;
+            assert_eq!(evaluation.scores, Ok(vec![1.0]), "{end}: {evaluation:?}");
+            let left = log(&evaluation).iter().any(|line| line.get("left").is_some());
+            assert!(!left || !end.is_empty(), "{evaluation:?}");
+        }
+    }
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn who_floods_the_referee_is_put_out_and_crowds_out_nobody() {
+    let world = World::new();
+    let (mut suite, mut files) = suite(1, "matches = 2");
+    suite.limits.output_kib = 4096;
+    // It looks away for a while, as one that thinks long does.
+    files.last_mut().unwrap().1 =
+        REFEREE.replace("said = {}", "said = {}\nimport time\ntime.sleep(.5)");
+    // It takes time to answer, too.
+    files[0].1 = player("__import__('time').sleep(1) or 1");
+    let bench = open(&world, (suite, files)).await;
+    let flood = "
+import json, sys
+input()
+for number in range(20000):
+    print(json.dumps({'message': [number] * 10}), flush=True)
+sys.stdin.read()
+";
+    let evaluation = play(&bench, flood).await;
+    assert_eq!(evaluation.scores, Ok(vec![0.0]), "{evaluation:?}");
+    for line in log(&evaluation) {
+        // What the other one says is heard.
+        assert_eq!(line["scores"], serde_json::json!([-1.0, 1.0]), "{evaluation:?}");
+        let left = line["left"]["agent"].as_str().unwrap_or_default();
+        assert!(left.contains("more than the referee takes off"), "{evaluation:?}");
+    }
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn players_see_neither_the_referee_nor_each_other() {
     let world = World::new();
     let bench = open(&world, suite(1, "matches = 2")).await;

@@ -65,8 +65,17 @@ pub struct Arena {
 struct Match {
     /// What each player has won, in the order of their seats; or why the referee did not say.
     scores: Result<Vec<f64>, String>,
-    /// What each has used, and why its program left before the end, if it did.
-    players: Vec<(Usage, Option<String>)>,
+    /// What each has done, in that order.
+    players: Vec<Played>,
+}
+
+/// What a player has done in a match.
+struct Played {
+    usage: Usage,
+    /// Why its program left before the end, if it did.
+    left: Option<String>,
+    /// Whether it said anything that it may.
+    spoke: bool,
 }
 
 /// What the matches of an agent came to.
@@ -77,7 +86,7 @@ struct Record {
     points: f64,
     matches: u32,
     usage: Usage,
-    /// How often its program left before the end, and why at last.
+    /// How often its program left without having played, and why at last.
     left: u32,
     why: String,
     /// Why the referee did not say how a match ended: then nothing more is played.
@@ -309,8 +318,13 @@ impl Arena {
         };
         let (players, referee) = tokio::join!(futures_util::future::join_all(playing), refereeing);
         let scores = self.scores(referee?, seats.len());
-        let players = players.into_iter().map(|left| left.map(|left| left.told(&self.rules)));
-        Ok(Match { scores, players: players.collect::<Result<_, _>>()? })
+        let players = players.into_iter().map(|left| {
+            let left = left?;
+            let spoke = left.spoke;
+            let (usage, left) = left.told(&self.rules);
+            Ok(Played { usage, left, spoke })
+        });
+        Ok(Match { scores, players: players.collect::<Result<_, EvaluatorError>>()? })
     }
 
     /// What the referee says that each of so many players has won.
@@ -389,7 +403,7 @@ impl Record {
         let left: serde_json::Map<_, _> = names
             .iter()
             .zip(&players)
-            .filter_map(|(name, (_, why))| Some(((*name).to_owned(), why.clone()?.into())))
+            .filter_map(|(name, played)| Some(((*name).to_owned(), played.left.clone()?.into())))
             .collect();
         let mut line = json!({ "match": self.matches, "players": names, "scores": scores });
         if !left.is_empty() {
@@ -400,11 +414,11 @@ impl Record {
             self.room -= line.len();
             self.log += &line;
         }
-        if let Some((usage, why)) = players.into_iter().next() {
+        if let Some(Played { usage, left, spoke }) = players.into_iter().next() {
             self.usage.wall_us += usage.wall_us;
             self.usage.cpu_us += usage.cpu_us;
             self.usage.max_rss = self.usage.max_rss.max(usage.max_rss);
-            if let Some(why) = why {
+            if let (Some(why), false) = (left, spoke) {
                 (self.left, self.why) = (self.left + 1, why);
             }
         }

@@ -88,8 +88,8 @@ pub fn rating(results: &[(f64, Tally)]) -> f64 {
 }
 
 /// The pairs of the next round of a Swiss system: those who have as many points meet, as long as they
-/// have not met before; of an odd number, the last who has not yet is left out. Of several
-/// equals, who comes first is first.
+/// have not met before; of an odd number one rests, the last who has not yet. Of several equals,
+/// who comes first is first. Nobody meets twice, or rests twice, in as many rounds as half of the players.
 #[must_use]
 pub fn pair(
     points: &[f64],
@@ -98,22 +98,46 @@ pub fn pair(
 ) -> Vec<(usize, usize)> {
     let mut order: Vec<_> = (0..points.len()).collect();
     order.sort_by(|a, b| points[*b].total_cmp(&points[*a]).then(a.cmp(b)));
-    if order.len() % 2 == 1 {
-        let last = order.iter().rposition(|player| !rested[*player]).unwrap_or(order.len() - 1);
-        order.remove(last);
-    }
-    let mut pairs = Vec::new();
+    // Of an odd number, who rests meets this one, the last.
+    let rest = points.len();
+    order.extend((rest % 2 == 1).then_some(rest));
+    let fresh = |a: usize, b: usize| match (a == rest, b == rest) {
+        (true, _) => !rested[b],
+        (_, true) => !rested[a],
+        _ => !met(a, b),
+    };
+    let (mut pairs, mut alone) = (Vec::new(), Vec::new());
     while !order.is_empty() {
         let first = order.remove(0);
-        // Where all have met, the nearest meets again.
-        let next = order.iter().position(|other| !met(first, *other)).unwrap_or(0);
-        pairs.push((first, order.remove(next)));
+        match order.iter().position(|other| fresh(first, *other)) {
+            Some(next) => pairs.push((first, order.remove(next))),
+            None => alone.push(first),
+        }
     }
+    // Who is alone has met all the others who are. As long as everybody has half of all left to meet,
+    // two of them have more of these in the pairs than one a pair each: so there is a pair whose two
+    // they can take (the argument of Dirac, Some Theorems on Abstract Graphs, 1952).
+    while let (Some(y), Some(x)) = (alone.pop(), alone.pop()) {
+        let apart = pairs.iter().enumerate().rev().find_map(|(at, (u, v))| {
+            let ways = [(*u, *v), (*v, *u)].into_iter();
+            ways.map(|(u, v)| (at, u, v)).find(|(_, u, v)| fresh(x, *u) && fresh(y, *v))
+        });
+        if let Some((at, u, v)) = apart {
+            pairs[at] = (u, x);
+            pairs.push((v, y));
+        } else {
+            pairs.push((x, y));
+        }
+    }
+    pairs.retain(|(a, b)| *a != rest && *b != rest);
     pairs
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     fn tally(won: f64, played: f64) -> Tally {
@@ -177,5 +201,35 @@ mod tests {
         let rested = [false, false, false, false, true];
         assert_eq!(pair(&five, &nobody, &rested), [(0, 1), (2, 4)]);
         assert!(pair(&[0.0], &nobody, &[false]).is_empty());
+    }
+
+    #[test]
+    fn nobody_meets_or_rests_twice_in_half_as_many_rounds_as_players() {
+        for players in 2..=33 {
+            for seed in 0..40_u64 {
+                let mut draws = ChaCha8Rng::seed_from_u64(seed);
+                let (mut met, mut rested) =
+                    (vec![vec![false; players]; players], vec![false; players]);
+                let mut points = vec![0.0; players];
+                for round in 0..players.div_ceil(2) {
+                    let pairs = pair(&points, &|a, b| met[a][b], &rested);
+                    let mut at = vec![0; players];
+                    for (a, b) in &pairs {
+                        assert!(!met[*a][*b], "{players} players, seed {seed}, round {round}");
+                        (met[*a][*b], met[*b][*a]) = (true, true);
+                        at[*a] += 1;
+                        at[*b] += 1;
+                        points[if draws.random() { *a } else { *b }] += 1.0;
+                    }
+                    let rests: Vec<_> = (0..players).filter(|player| at[*player] == 0).collect();
+                    assert_eq!(rests.len(), players % 2);
+                    assert!(at.iter().all(|times| *times <= 1));
+                    for player in rests {
+                        assert!(!std::mem::replace(&mut rested[player], true));
+                        points[player] += 1.0;
+                    }
+                }
+            }
+        }
     }
 }

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::EvaluatorError,
     outcome::{Answer, Rules, one_line},
-    plan::Reply,
+    plan::{Reply, Status},
     words::{self, Line},
     workers::{Ended, Lost, Workers},
 };
 use crate::{
-    daemon::hub::{Heard, Member, Place},
+    daemon::hub::{Heard, HubError, Member, Place},
     domain::evaluation::Usage,
 };
 
@@ -47,6 +47,8 @@ pub enum Part<'a> {
 pub struct Left {
     /// What its sandbox says.
     pub end: Ended,
+    /// Whether it said anything that it may.
+    pub spoke: bool,
     /// What it said that it may not.
     pub wrong: Option<String>,
     /// What each player has won, if it said so.
@@ -60,7 +62,10 @@ impl Left {
         let (usage, why) = match self.end {
             Ok((reply, errors, hits)) => {
                 let Reply { wall_us, cpu_us, max_rss, .. } = reply;
-                let gone = reply.ended || reply.timed_out || reply.flooded;
+                // Who ends well after its last word may have heard that it was over, or not: by
+                // chance.
+                let well = self.spoke && reply.status == Status::Exited(0);
+                let gone = reply.ended && !well || reply.timed_out || reply.flooded;
                 let why = Answer::new(reply, &errors)
                     .filter(|_| gone)
                     .map(|answer| rules.reason(&answer, hits).reason);
@@ -83,6 +88,7 @@ struct Seat<'a> {
     news: VecDeque<Vec<u8>>,
     /// By when members must answer.
     due: HashMap<String, Instant>,
+    spoke: bool,
     wrong: Option<String>,
     scores: Option<Vec<f64>>,
 }
@@ -108,8 +114,8 @@ pub async fn attend(
     });
     let mut talking = std::pin::pin!(talking);
     let news = opening.iter().map(words::line).collect();
-    let (due, wrong, scores) = (HashMap::new(), None, None);
-    let mut seat = Seat { part, place, news, due, wrong, scores };
+    let mut seat =
+        Seat { part, place, news, due: HashMap::new(), spoke: false, wrong: None, scores: None };
     let (mut lines, mut hears_more) = (Some(lines), true);
     let end = loop {
         let is_over = over.is_cancelled() || seat.wrong.is_some() || seat.scores.is_some();
@@ -133,7 +139,13 @@ pub async fn attend(
                 Some(heard) => seat.hears(&heard),
                 None => seat.wrong = Some("it did not take its messages off".to_owned()),
             },
-            () = wait(next_due), if !is_over => seat.looks_for_late(),
+            () = wait(next_due), if !is_over => {
+                // What has come in time is not late because the program has yet to read more.
+                while let Some(heard) = inbox.heard() {
+                    seat.hears(&heard);
+                }
+                seat.looks_for_late();
+            }
         }
     };
     // What it said before its end came before the end.
@@ -142,7 +154,7 @@ pub async fn attend(
             seat.says(&line);
         }
     }
-    Ok(Left { end, wrong: seat.wrong, scores: seat.scores })
+    Ok(Left { end, spoke: seat.spoke, wrong: seat.wrong, scores: seat.scores })
 }
 
 async fn reserve(lines: Option<&mpsc::Sender<Vec<u8>>>) -> Option<mpsc::Permit<'_, Vec<u8>>> {
@@ -183,10 +195,15 @@ impl Seat<'_> {
             (None, Part::Player { usual, .. }) => usual.map(str::to_owned),
             (None, Part::Referee) => None,
         };
-        let missed = match self.place.say(to.as_deref(), &content.into()) {
-            Ok(missed) => missed,
+        self.spoke = true;
+        let missed = match (self.place.say(to.as_deref(), &content.into()), self.part) {
+            (Ok(missed), _) => missed,
+            (Err(HubError::Full(name)), Part::Player { usual, .. }) if Some(&*name) == usual => {
+                self.wrong = Some(format!("it said more than the {name} takes off"));
+                return;
+            }
             // Who is not there, or does not read, has left for the referee, which is told so.
-            Err(_) => to.iter().cloned().collect(),
+            (Err(_), _) => to.iter().cloned().collect(),
         };
         if let (Part::Referee, Some(within)) = (self.part, within)
             && let Some(to) = to
