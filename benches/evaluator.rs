@@ -54,6 +54,16 @@ for i in range(int(sys.argv[1])):
     os.waitpid(pid, 0)
 ";
 const CASES: &str = "kind = \"cases\"\nargv = [\"cat\"]\ncases = \"cases.jsonl\"\n";
+/// Two players that answer with one word, and a referee that asks each once.
+const ARENA: &str = "kind = \"arena\"\nargv = [\"sed\", \"-u\", 's/.*/{\"message\": 1}/']\n\
+                     referee = [\"sh\", \"{suite}/referee.sh\"]\nopponents = [\"all/one\"]\nmatches = 1\n";
+const REFEREE: &str = "
+read opening
+echo '{\"message\": \"?\"}'
+read first; read second
+echo '{\"scores\": [1, 0]}'
+read end
+";
 const PROGRAM: &str = "# EVOLVE-BLOCK-START\nx = 1.0\n# EVOLVE-BLOCK-END\n";
 /// How often plain processes are started.
 const PLAIN: usize = 100;
@@ -181,6 +191,18 @@ fn main() {
         show("cases suite (cat), full sandbox", 1_000, times[999]);
         let times = evaluate(&bench, 1, 100).await;
         println!("{:>45} an agent alone: {:.1} ms", "", times[99].as_secs_f64() * 10.0);
+        bench.close().await;
+
+        let arena = config::parse(ARENA).unwrap();
+        let mut bundle = files("referee.sh", REFEREE);
+        bundle.extend(files("all/one/a.py", PROGRAM));
+        let space = Arc::new(Space::default());
+        let bench = opener.open(&arena, &bundle, space, Profile::Full, workers).await.unwrap();
+        evaluate(&bench, workers, 2 * workers).await;
+        let times = evaluate(&bench, workers, 1_000).await;
+        show("arena suite (sed), matches of three sandboxes", 1_000, times[999]);
+        let times = evaluate(&bench, 1, 100).await;
+        println!("{:>45} a match alone: {:.1} ms", "", times[99].as_secs_f64() * 10.0);
         bench.close().await;
     });
 }
