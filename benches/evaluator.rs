@@ -72,8 +72,6 @@ fn main() {
     let workers = thread::available_parallelism().map_or(1, Into::into);
     println!("{workers} workers; evaluations/s");
     let scratch = tempfile::tempdir().unwrap();
-    let program = scratch.path().join("a.py");
-    std::fs::write(&program, PROGRAM).unwrap();
 
     // The interpreter itself, and not a shim before it.
     let python = Command::new("python3")
@@ -92,33 +90,9 @@ fn main() {
     if !scientific {
         println!("{python} has no numpy and scipy: nothing is measured with them");
     }
-    let bubblewrap = Command::new("bwrap").arg("--version").output().is_ok();
-    if !bubblewrap {
-        println!("there is no bubblewrap (bwrap): nothing is measured beside it");
-    }
     let texts = [("", EVALUATOR), (" with numpy, scipy", SCIENTIFIC)];
     let texts = || texts.into_iter().filter(|(kind, _)| scientific || kind.is_empty());
-    for (kind, text) in texts() {
-        let evaluator = scratch.path().join("evaluator.py");
-        std::fs::write(&evaluator, format!("{text}{MAIN}")).unwrap();
-        let each = |mut command: Command| {
-            command.arg(&evaluator).arg(&program);
-            command
-        };
-        let time = plain(workers, PLAIN, || each(Command::new(python)));
-        show(&format!("python3 for each{kind}"), PLAIN, time);
-        if bubblewrap {
-            let time = plain(workers, PLAIN, || each(wrapped(scratch.path(), python)));
-            show(&format!("bubblewrap for each{kind}"), PLAIN, time);
-        }
-        let forks = 20 * PLAIN;
-        let time = plain(workers, workers, || {
-            let mut command = Command::new(python);
-            command.args(["-c", FORKS, &(forks / workers).to_string()]).arg(&evaluator);
-            command
-        });
-        show(&format!("bare fork+wait in Python{kind}"), forks, time);
-    }
+    beside(workers, scratch.path(), python, texts());
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -205,6 +179,43 @@ fn main() {
         println!("{:>45} a match alone: {:.1} ms", "", times[99].as_secs_f64() * 10.0);
         bench.close().await;
     });
+}
+
+/// Processes without a harness: Python started anew for each candidate, without a sandbox and in
+/// bubblewrap, and forked from one that has imported the evaluator.
+fn beside<'a>(
+    workers: usize,
+    scratch: &Path,
+    python: &str,
+    texts: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    let program = scratch.join("a.py");
+    std::fs::write(&program, PROGRAM).unwrap();
+    let bubblewrap = Command::new("bwrap").arg("--version").output().is_ok();
+    if !bubblewrap {
+        println!("there is no bubblewrap (bwrap): nothing is measured beside it");
+    }
+    for (kind, text) in texts {
+        let evaluator = scratch.join("evaluator.py");
+        std::fs::write(&evaluator, format!("{text}{MAIN}")).unwrap();
+        let each = |mut command: Command| {
+            command.arg(&evaluator).arg(&program);
+            command
+        };
+        let time = plain(workers, PLAIN, || each(Command::new(python)));
+        show(&format!("python3 for each{kind}"), PLAIN, time);
+        if bubblewrap {
+            let time = plain(workers, PLAIN, || each(wrapped(scratch, python)));
+            show(&format!("bubblewrap for each{kind}"), PLAIN, time);
+        }
+        let forks = 20 * PLAIN;
+        let time = plain(workers, workers, || {
+            let mut command = Command::new(python);
+            command.args(["-c", FORKS, &(forks / workers).to_string()]).arg(&evaluator);
+            command
+        });
+        show(&format!("bare fork+wait in Python{kind}"), forks, time);
+    }
 }
 
 /// Bubblewrap, made to give what the sandbox does, as far as it can: no system call filter, no
