@@ -29,7 +29,7 @@ from harness_base import (
     remove,
     write_frame,
 )
-from harness_candidate import candidate
+from harness_candidate import Walls, candidate
 from harness_contract import Unusable, load
 
 KEPT_OUTPUT = 65536
@@ -82,7 +82,7 @@ class Harness:
     """The warm process."""
 
     def __init__(self, task):
-        self.task = task
+        self.task, self.walls = task, Walls(task)
         self.count = 0
         self.held = []
         self.self_fd = check(libc.syscall(PIDFD_OPEN, os.getpid(), 0), "pidfd_open")
@@ -120,7 +120,7 @@ class Harness:
                 for read, _ in pipes:
                     os.close(read)
                 fds = [write for _, write in pipes]
-                candidate(self.task, contract, request, body, fds, directory)
+                candidate(self.walls, contract, request, body, fds, directory)
                 status = 0
             finally:
                 os._exit(status)

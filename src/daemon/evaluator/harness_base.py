@@ -24,25 +24,6 @@ def check(result, what):
     return result
 
 
-class CapHeader(ctypes.Structure):
-    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
-
-
-class CapData(ctypes.Structure):
-    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
-
-
-class Filter(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_char_p)]
-
-
-def set_capabilities(effective, permitted):
-    header = CapHeader(0x20080522, 0)
-    data = (CapData * 2)()
-    data[0].effective, data[0].permitted = effective, permitted
-    check(libc.capset(ctypes.byref(header), data), "capset")
-
-
 def read_exactly(fd, length):
     parts = bytearray()
     while len(parts) < length:

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import signal
+import struct
 import sys
 
 from harness_base import (
@@ -23,10 +24,8 @@ from harness_base import (
     NOSUID,
     SET_PDEATHSIG,
     SET_SECCOMP,
-    Filter,
     check,
     libc,
-    set_capabilities,
     write_all,
 )
 
@@ -62,42 +61,59 @@ def lay(directory, files, body):
         at += file["size"]
 
 
-def confine(task, directory):
-    """Namespaces and a tmpfs of its own, no capabilities, the strict filter."""
-    os.setsid()
-    check(libc.prctl(DUMPABLE, 1, 0, 0, 0), "prctl")
-    check(libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
-    if task["namespaces"]:
-        check(libc.unshare(NEWNS | NEWIPC), "unshare")
-        options = task["tmp_options"].encode()
-        check(libc.mount(b"tmpfs", b"/tmp", b"tmpfs", NOSUID | NODEV, options), "mount /tmp")
-        # As in the sandbox around it: where it is refused there is none.
-        libc.mount(b"proc", b"/proc", b"proc", NOSUID | NODEV | NOEXEC, None)
-        set_capabilities(0, 0)
-    else:
-        os.mkdir(directory, 0o700)
-        os.environ["TMPDIR"] = os.environ["HOME"] = directory
-    if task["reach"]:
-        bound(task["reach"], directory)
-    steps = task["filter"]
-    program = Filter(len(steps) // 8, steps)
-    check(libc.prctl(SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
+class Filter(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_char_p)]
 
 
-def bound(reach, directory):
-    """By Landlock, to what reach.rs lists and to a directory of its own."""
-    bounded = b"".join(bits.to_bytes(8, sys.byteorder) for bits in reach["bounded"])
-    rules = check(libc.syscall(LANDLOCK, bounded, len(bounded), 0), "landlock")
-    for path, rights in [*reach["rules"], (directory, reach["own"])]:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        rule = rights.to_bytes(8, sys.byteorder) + fd.to_bytes(4, sys.byteorder)
-        check(libc.syscall(LANDLOCK + 1, rules, 1, rule, 0), "landlock")
-        os.close(fd)
-    check(libc.syscall(LANDLOCK + 2, rules, 0), "landlock")
-    os.close(rules)
+class Walls:
+    """What confines a candidate, made ready in the warm process.
+
+    Whatever a fork builds anew costs it copies of pages that it shares with that process.
+    """
+
+    def __init__(self, task):
+        self.namespaces = task["namespaces"]
+        self.tmp_options = task["tmp_options"].encode()
+        # The header says version 3 and this process; then twice effective, permitted, inheritable.
+        self.no_capabilities = struct.pack("Ii", 0x20080522, 0), bytes(24)
+        self.reach = task["reach"]
+        if self.reach:
+            self.bounded = struct.pack("3Q", *self.reach["bounded"])
+            self.rules = [(path, struct.pack("Q", rights)) for path, rights in self.reach["rules"]]
+            self.own = struct.pack("Q", self.reach["own"])
+        self.filter = ctypes.byref(Filter(len(task["filter"]) // 8, task["filter"]))
+
+    def close(self, directory):
+        """Namespaces and a tmpfs of its own, no capabilities, the strict filter."""
+        os.setsid()
+        check(libc.prctl(DUMPABLE, 1, 0, 0, 0), "prctl")
+        check(libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        if self.namespaces:
+            check(libc.unshare(NEWNS | NEWIPC), "unshare")
+            check(libc.mount(b"tmpfs", b"/tmp", b"tmpfs", NOSUID | NODEV, self.tmp_options), "mount /tmp")
+            # As in the sandbox around it: where it is refused there is none.
+            libc.mount(b"proc", b"/proc", b"proc", NOSUID | NODEV | NOEXEC, None)
+            check(libc.capset(*self.no_capabilities), "capset")
+        else:
+            os.mkdir(directory, 0o700)
+            os.environ["TMPDIR"] = os.environ["HOME"] = directory
+        if self.reach:
+            self.bound(directory)
+        check(libc.prctl(SET_SECCOMP, 2, self.filter, 0, 0), "seccomp")
+
+    def bound(self, directory):
+        """By Landlock, to what reach.rs lists and to a directory of its own."""
+        rules = check(libc.syscall(LANDLOCK, self.bounded, len(self.bounded), 0), "landlock")
+        for path, rights in [*self.rules, (directory, self.own)]:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            rule = rights + fd.to_bytes(4, sys.byteorder)
+            check(libc.syscall(LANDLOCK + 1, rules, 1, rule, 0), "landlock")
+            os.close(fd)
+        check(libc.syscall(LANDLOCK + 2, rules, 0), "landlock")
+        os.close(rules)
 
 
-def candidate(task, contract, request, body, fds, directory):
+def candidate(walls, contract, request, body, fds, directory):
     result, out, err = fds
     os.dup2(out, 1)
     os.dup2(err, 2)
@@ -105,7 +121,7 @@ def candidate(task, contract, request, body, fds, directory):
     os.close(err)
     reports = Reports(result)
     try:
-        confine(task, directory)
+        walls.close(directory)
         agent = os.path.join(directory, "agent")
         lay(agent, request["files"], body)
         os.chdir(agent)

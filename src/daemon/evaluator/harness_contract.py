@@ -133,7 +133,7 @@ class Functions:
             reports.write(b"S", {"stage": number})
             try:
                 result = getattr(self.module, name)(path)
-                if inspect.isawaitable(result):
+                if not isinstance(result, dict) and inspect.isawaitable(result):
                     result = wait_for(result)
                 metrics, artifacts = parts(result, name)
                 self.report(reports, number, metrics, artifacts)
