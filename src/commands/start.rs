@@ -64,6 +64,8 @@ pub async fn start(paths: &Paths, identity: &Path) -> Result<(Endpoint, Link), F
     let errors = file.try_clone().map_err(|error| Failure::file("write", &log, &error))?;
     let mut child = Command::new(&program)
         .arg("--own-session")
+        // glibc: one heap for all threads, or what one frees is not used again by the others.
+        .env("MALLOC_ARENA_MAX", "1")
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(errors)

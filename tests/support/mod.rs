@@ -58,6 +58,8 @@ impl Home {
             .expect("a log file");
         let child = Command::new(env!("CARGO_BIN_EXE_darwind"))
             .env("DARWIN_HOME", self.dir.path())
+            // As `darwin` and systemd start it.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -57,7 +57,7 @@ pub fn writer(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA foreign_keys = ON;
              PRAGMA cell_size_check = ON;
              PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -8192;",
+             PRAGMA cache_size = -2048;",
         )
         .map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -89,7 +89,7 @@ pub fn reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
     connection.busy_timeout(BUSY).map_err(sql)?;
-    connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA query_only = ON;").map_err(sql)?;
+    connection.execute_batch("PRAGMA cache_size = -1024; PRAGMA query_only = ON;").map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
