@@ -11,7 +11,7 @@ use darwin::{
     domain::id::{AgentId, RunId, SessionId},
     link::client::Link,
     wire::{
-        envelope::Keyed as _,
+        envelope::{IdempotencyKey, Keyed as _},
         v1::{self, evaluate_request::What, event::Event},
     },
 };
@@ -328,6 +328,59 @@ async fn a_run_goes_back_once_whenever_the_daemon_is_killed() {
     assert!((1..ROLLBACK_KILLS).contains(&at_once), "{at_once} of {ROLLBACK_KILLS} were made");
     let verified = link.operations().verify_store(v1::VerifyStoreRequest {}).await;
     assert_eq!(verified.expect("the store can be checked").into_inner().fault, "", "seed {SEED}");
+}
+
+/// How often the daemon is killed while it records an evaluation.
+const APPEND_KILLS: usize = 24;
+
+/// One more evaluation of an agent is recorded once or not at all, and asking again with the same
+/// key tells which.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evaluation_of_an_agent_is_recorded_once_whenever_the_daemon_is_killed() {
+    let mut chaos = ChaCha8Rng::seed_from_u64(SEED);
+    let mut home = Home::new();
+    let mut link = home.start().await;
+    let id = RunId::new(1_700_000_000_000, [8; 10]);
+    let spec = spec(1).replace(&format!("evaluations = {AGENTS}"), "generations = 2");
+    link.runs().start(start_request(id, &spec).keyed()).await.expect("the run starts");
+    let run = finished(&link, id, PATIENCE).await;
+    let agent = AgentId::try_from(&run.best_agent[..]).expect("a best agent").to_string();
+    let (mut recorded, mut window) = (0, 20_000.0);
+    for kill in 0..APPEND_KILLS {
+        let request = || {
+            let request = v1::EvaluateRequest {
+                suite_toml: "name = \"other\"\nkind = \"builtin\"\nfunction = \"sphere\"\n\
+                             dimensions = 60\n"
+                    .to_owned(),
+                what: Some(What::Agent(agent.clone())),
+                repeat: 1,
+                seed: kill as u64,
+                ..v1::EvaluateRequest::default()
+            };
+            let mut request = tonic::Request::new(request);
+            request.extensions_mut().insert(IdempotencyKey([kill as u8; 16]));
+            request
+        };
+        let (mut calls, first) = (link.evaluations(), request());
+        let asked = tokio::spawn(async move { calls.evaluate(first).await });
+        tokio::time::sleep(Duration::from_micros(chaos.random_range(0..window as u64))).await;
+        home.kill();
+        let told = asked.await.expect("the call ends").ok();
+        link = home.start().await;
+        let before = later_seeds(&link, &agent).await;
+        let there = before.contains(&(kill as u64));
+        assert!(there || told.is_none(), "kill {kill}, seed {SEED}");
+        recorded += usize::from(there);
+        // However fast the machine is, some kills come before and some after.
+        window = f64::min(window * if there { 0.5 } else { 2.0 }, LONGEST);
+        for _ in 0..2 {
+            let again = link.evaluations().evaluate(request()).await.expect("the evaluation");
+            assert_eq!(again.into_inner().evaluations.len(), 1);
+        }
+        let seeds: Vec<_> = (0..=kill as u64).collect();
+        assert_eq!(later_seeds(&link, &agent).await, seeds, "kill {kill}, seed {SEED}");
+    }
+    assert!((1..APPEND_KILLS).contains(&recorded), "{recorded} of {APPEND_KILLS} were recorded");
 }
 
 /// How often an evaluation is cut off.

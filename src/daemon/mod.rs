@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod supervise;
+pub mod turns;
 pub mod store;
 pub mod registry;
 pub mod home;

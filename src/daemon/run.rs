@@ -38,6 +38,7 @@ use super::{
     server::{self, context::Context},
     store::{Places, Stores},
     supervise::{Task, Tree},
+    turns::Turns,
 };
 
 /// What the port holds, and how long a handshake may take.
@@ -140,6 +141,7 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
         workers: workers(&config),
         plain_reads: config.server.plain_reads,
         hub: Hub::default(),
+        turns: Turns::default(),
         admission: Admission::new(admission::Limits::of(config.server.max_calls)),
         taken_up,
         stop: control.stop.clone(),

@@ -1,8 +1,8 @@
 //! Calls that are made again where that is safe: a bounded number of times, later each time, within
 //! a budget, and not at all while the peer fails too often. One layer for all methods.
 //!
-//! Safe is what only reads, and what has the caller's idempotency key. A call that is made again is
-//! sealed anew, with the same key.
+//! Safe is what only reads, and what the daemon knows again by its idempotency key: every change but
+//! those whose answers are a stream. A call that is made again is sealed anew, with the same key.
 
 use std::{
     collections::HashMap,
@@ -169,6 +169,9 @@ where
         // A request is a single message, made in this process: it does not fail.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes);
         let body = body.unwrap_or_default();
+        if self.method.writes && !self.method.streams {
+            parts.extensions.get_or_insert_with(|| IdempotencyKey(rand::random()));
+        }
         let safe = !self.method.writes || parts.extensions.get::<IdempotencyKey>().is_some();
         bound(&mut parts, self.method);
         let mut backoff = Backoff::new(FIRST, LONGEST);
@@ -274,8 +277,8 @@ mod tests {
 
     use super::*;
     use crate::wire::v1::{
-        self, operations_client::OperationsClient, runs_client::RunsClient,
-        sessions_client::SessionsClient,
+        self, operations_client::OperationsClient, rooms_client::RoomsClient,
+        runs_client::RunsClient, sessions_client::SessionsClient,
     };
 
     /// How the fake peer answers, in turn; then well.
@@ -335,12 +338,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_is_made_again_only_with_a_key_and_with_the_same() {
+    async fn a_change_is_made_again_with_the_same_key_and_one_that_streams_is_not() {
         use crate::wire::envelope::Keyed as _;
-        let (transport, seen) = peer(unavailable(1));
+        let (transport, seen) = peer(unavailable(2));
         let mut runs = RunsClient::new(Careful::new(transport));
-        let stop = v1::RunRef { run: "x".to_owned() };
-        assert_eq!(runs.stop(stop).await.unwrap_err().code(), Grpc::Unavailable);
+        for calls in [3, 4] {
+            runs.stop(v1::RunRef { run: "x".to_owned() }).await.unwrap();
+            assert_eq!(seen.lock().unwrap().len(), calls);
+        }
+        let keys: Vec<_> = seen.lock().unwrap().iter().map(key).collect();
+        assert!(keys[0].is_some() && keys[0] == keys[1] && keys[1] == keys[2], "{keys:?}");
+        assert!(keys[3].is_some() && keys[3] != keys[2], "{keys:?}");
+
+        let (transport, seen) = peer(unavailable(1));
+        let mut rooms = RoomsClient::new(Careful::new(transport));
+        let failed = rooms.invite(v1::InviteRequest::default()).await.unwrap_err();
+        assert_eq!(failed.code(), Grpc::Unavailable);
         assert_eq!(seen.lock().unwrap().len(), 1);
 
         let (transport, seen) = peer(unavailable(2));

@@ -174,6 +174,21 @@ impl MasterKey {
         SealId(id)
     }
 
+    /// The keyed digest of a request to `method`: nobody without the key can find out with it what
+    /// was asked for.
+    #[must_use]
+    pub fn request_mac(&self, method: &str, request: &[u8]) -> [u8; 32] {
+        let mut key = Zeroizing::new([0; 32]);
+        derive(&self.0[..], &[], b"darwin request digest 1", &mut key[..]);
+        let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key[..]));
+        signing.update(method.as_bytes());
+        signing.update(&[0]);
+        signing.update(request);
+        let mut out = [0; 32];
+        out.copy_from_slice(signing.sign().as_ref());
+        out
+    }
+
     /// Seals the key of `session`. `salt` is random and used once.
     #[must_use]
     pub fn wrap(&self, key: &SessionKey, session: SessionId, salt: [u8; 32]) -> Bytes {

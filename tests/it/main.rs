@@ -26,6 +26,7 @@ mod full;
 mod problems;
 mod repeats;
 mod services;
+mod once;
 mod overload;
 mod faults;
 mod sessions;

@@ -73,6 +73,12 @@ pub enum ManagerError {
     /// The daemon is about to end.
     #[error("the daemon is shutting down; try again when it is back")]
     ShuttingDown,
+    /// The daemon ends, or its store fails, before the end of a run is on disk.
+    #[error(
+        "run {0} came to rest, but that is not recorded: the daemon is shutting down, or its store \
+         fails (`darwin doctor` tells more); it is taken up again at the next start"
+    )]
+    Unrecorded(RunId),
     /// The engine neither proposes nor stops.
     #[error("the engine of run {0} neither proposes nor stops; please report this")]
     Stalled(RunId),
@@ -105,7 +111,7 @@ impl ManagerError {
             Self::State { .. } | Self::Profile { .. } => Code::Conflict,
             Self::NoRun(_) | Self::NoGeneration { .. } | Self::Stranger { .. } => Code::NotFound,
             Self::TooMany(_) => Code::Exhausted,
-            Self::ShuttingDown => Code::Unavailable,
+            Self::ShuttingDown | Self::Unrecorded(_) => Code::Unavailable,
             Self::Stalled(_) | Self::Died(_) => Code::Bug,
         }
     }

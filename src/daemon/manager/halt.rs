@@ -6,7 +6,10 @@ use crate::{
     config::spec,
     daemon::{
         registry::model::NewRun,
-        store::warm::rows::{Origin, RunRow},
+        store::warm::{
+            marks::Mark,
+            rows::{Origin, RunRow},
+        },
     },
     domain::{
         id::{AgentId, RunId},
@@ -33,26 +36,33 @@ pub enum Back {
 
 impl Manager {
     /// Stops a run: nothing new begins, what is at work ends or is given up, and all that
-    /// was evaluated is committed before this returns.
+    /// was evaluated is committed before this returns. With its end it is written that the call
+    /// `mark` was made.
     ///
     /// # Errors
-    /// If it is not running, or the registry fails.
-    pub async fn stop(&self, id: RunId) -> Result<RunView, ManagerError> {
-        self.halt(id, STOPPED).await
+    /// If it is not running, the daemon ends meanwhile, or the registry fails.
+    pub async fn stop(&self, id: RunId, mark: Option<Mark>) -> Result<RunView, ManagerError> {
+        self.halt(id, STOPPED, mark).await
     }
 
     /// Stops a run at once: all that it executes is killed, and nothing comes of it. What was
-    /// evaluated before is committed before this returns.
+    /// evaluated before is committed before this returns. `mark` as for [`Self::stop`].
     ///
     /// # Errors
-    /// If it is not running, or the registry fails.
-    pub async fn kill(&self, id: RunId) -> Result<RunView, ManagerError> {
-        self.halt(id, KILLED).await
+    /// If it is not running, the daemon ends meanwhile, or the registry fails.
+    pub async fn kill(&self, id: RunId, mark: Option<Mark>) -> Result<RunView, ManagerError> {
+        self.halt(id, KILLED, mark).await
     }
 
-    async fn halt(&self, id: RunId, reason: &str) -> Result<RunView, ManagerError> {
+    async fn halt(
+        &self,
+        id: RunId,
+        reason: &str,
+        mark: Option<Mark>,
+    ) -> Result<RunView, ManagerError> {
         let turn = self.turns.wait(id).await;
-        let watched = self.active().get(&id).map(|active| {
+        let watched = self.active().get_mut(&id).map(|active| {
+            active.marks.extend(mark);
             if reason == KILLED {
                 active.kill.cancel();
             }
@@ -64,10 +74,13 @@ impl Manager {
             drop(turn);
             // The sender is dropped when the drive is over, whatever it says last.
             drop(view.wait_for(|view| view.row.state != RunState::Running).await);
+            if self.row(id).await?.state == RunState::Running {
+                return Err(ManagerError::Unrecorded(id));
+            }
         } else {
             let row = self.row(id).await?;
             change(&row, RunEvent::Stop)?;
-            self.record(&row, RunState::Stopped, reason, row.elapsed_ms).await?;
+            self.record(&row, RunState::Stopped, reason, mark).await?;
         }
         self.show(id).await
     }
@@ -93,7 +106,7 @@ impl Manager {
         let mut row = self.row(id).await?;
         let generation = self.generation(&row, back).await?;
         if row.state == RunState::Running {
-            row = self.kill(id).await?.row;
+            row = self.kill(id, None).await?.row;
         }
         let stored = self.registry.load_run(id).await?;
         let mut spec = spec::parse(&stored.spec_toml)?;

@@ -2,7 +2,6 @@
 
 pub mod error;
 pub mod view;
-mod turns;
 mod replay;
 mod measure;
 mod driver;
@@ -33,13 +32,15 @@ use super::{
     },
     store::warm::{
         PAGE, Runs,
+        marks::Mark,
         rows::{RunRow, StopOverride},
     },
+    turns::Turns,
 };
 use crate::{
     config::{section, spec},
     domain::{
-        id::{RunId, SessionId},
+        id::{AgentId, RunId, SessionId},
         lifecycle::{RunEvent, RunState},
         spec::Mode,
         suite::Bundle,
@@ -52,7 +53,6 @@ use error::ManagerError;
 use measure::Often;
 use plan::{Plan, suite_digest};
 use replay::Past;
-use turns::Turns;
 use view::RunView;
 
 /// The longest pause before a run that waits (for room on the disk, say) is tried again.
@@ -86,8 +86,9 @@ pub struct Manager {
     config: section::Manager,
     workers: usize,
     active: Mutex<HashMap<RunId, Active>>,
-    turns: Turns,
-    asked: trial::Asked,
+    turns: Turns<RunId>,
+    /// The agents that are being made by ids of their callers' choice.
+    asked: Turns<AgentId>,
     shutdown: CancellationToken,
 }
 
@@ -98,6 +99,8 @@ struct Active {
     stop: CancellationToken,
     /// As `stop`, and ends what is being evaluated.
     kill: CancellationToken,
+    /// The calls that its end will have made.
+    marks: Vec<Mark>,
     task: JoinHandle<()>,
 }
 
@@ -118,7 +121,7 @@ impl Manager {
             workers,
             active: Mutex::default(),
             turns: Turns::default(),
-            asked: trial::Asked::default(),
+            asked: Turns::default(),
             shutdown: CancellationToken::new(),
         })
     }
@@ -236,7 +239,8 @@ impl Manager {
         self.active().len()
     }
 
-    /// Takes a stopped or ended run up again, with new limits where they are given.
+    /// Takes a stopped or ended run up again, with new limits where they are given; with it is
+    /// written that the call `mark` was made.
     ///
     /// # Errors
     /// If it is running already, the evaluator cannot work, or the registry fails.
@@ -244,6 +248,7 @@ impl Manager {
         self: &Arc<Self>,
         id: RunId,
         limits: StopOverride,
+        mark: Option<Mark>,
     ) -> Result<RunView, ManagerError> {
         let _turn = self.turns.wait(id).await;
         let row = self.row(id).await?;
@@ -256,7 +261,7 @@ impl Manager {
             target: limits.target.or(row.stop.target),
         };
         let state = RunState::Running;
-        self.registry.set_run(id, state, "", row.elapsed_ms, Some(limits)).await?;
+        self.registry.marked(mark).set_run(id, state, "", row.elapsed_ms, Some(limits)).await?;
         self.take_up(self.row(id).await?).await?;
         self.show(id).await
     }
@@ -311,7 +316,7 @@ impl Manager {
             }
             Err(error) => {
                 tracing::error!(run = %row.id, %error, "cannot take the run up");
-                self.record(&row, RunState::Failed, &error.reason(), row.elapsed_ms).await?;
+                self.record(&row, RunState::Failed, &error.reason(), None).await?;
                 Ok(())
             }
         }
@@ -353,7 +358,7 @@ impl Manager {
             }
             manager.settle(ended, &sender).await;
         });
-        active.insert(id, Active { view: receiver, stop, kill, task });
+        active.insert(id, Active { view: receiver, stop, kill, marks: Vec::new(), task });
         view
     }
 
@@ -455,14 +460,20 @@ impl Manager {
         let run = row.id;
         tracing::info!(%run, state = state.as_str(), reason, "the run came to rest");
         let _turn = self.turns.wait(run).await;
-        if let Err(error) = self.record(&row, state, &reason, row.elapsed_ms).await {
-            tracing::error!(%run, %error, "the end of the run could not be recorded");
-        }
+        let calls = self.active().get_mut(&run).map(|active| std::mem::take(&mut active.marks));
+        let recorded = self.record(&row, state, &reason, calls.unwrap_or_default()).await;
         self.active().remove(&run);
-        view.send_modify(|view| {
-            view.row.state = state;
-            view.row.reason = reason;
-            view.waiting = None;
+        view.send_modify(|view| match recorded {
+            Ok(()) => {
+                view.row.state = state;
+                view.row.reason = reason;
+                view.waiting = None;
+            }
+            // As far as anybody can tell it is at work, and the next start takes it up.
+            Err(error) => {
+                tracing::error!(%run, %error, "the end of the run could not be recorded");
+                view.waiting = Some(format!("its end could not be recorded: {error}"));
+            }
         });
     }
 
@@ -471,9 +482,10 @@ impl Manager {
         row: &RunRow,
         state: RunState,
         reason: &str,
-        elapsed_ms: u64,
+        marks: impl IntoIterator<Item = Mark>,
     ) -> Result<(), ManagerError> {
-        Ok(self.registry.set_run(row.id, state, reason, elapsed_ms, None).await?)
+        let registry = self.registry.marked(marks);
+        Ok(registry.set_run(row.id, state, reason, row.elapsed_ms, None).await?)
     }
 }
 

@@ -29,7 +29,7 @@ fn until(generations: &[u64], last: u64) -> usize {
 }
 
 async fn resumed(manager: &std::sync::Arc<Manager>, run: RunId) {
-    manager.resume(run, StopOverride::default()).await.unwrap();
+    manager.resume(run, StopOverride::default(), None).await.unwrap();
     finished(manager, run).await;
 }
 

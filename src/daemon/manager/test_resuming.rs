@@ -94,7 +94,7 @@ async fn a_run_whose_checkpoint_is_of_an_older_version_goes_on_from_its_results(
         // {"version": 1}
         registry.save_checkpoint(broken, 9, b"\xa1\x67version\x01").await.unwrap();
         let more = StopOverride { evaluations: Some(200), ..StopOverride::default() };
-        manager.resume(broken, more).await.unwrap();
+        manager.resume(broken, more, None).await.unwrap();
         finished(&manager, broken).await;
         let (one, other) = (agents(&registry, unbroken).await, agents(&registry, broken).await);
         assert_eq!((one.len(), other.len()), (200, 200));

@@ -1,13 +1,10 @@
 //! An evaluation that a user asks for outside any run. It is recorded in the journal of the agent;
 //! a genome of the user's becomes an agent first, whose score is what its evaluations come to.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use super::{
-    Manager, ManagerError,
+    Manager, ManagerError, PAGE,
     measure::{Measure, Measured},
 };
 use crate::{
@@ -20,6 +17,7 @@ use crate::{
             journal::{Filter, Of},
             model::Finished,
         },
+        store::warm::marks::Mark,
     },
     domain::{
         digest::Digest,
@@ -27,7 +25,7 @@ use crate::{
         id::{AgentId, SessionId},
         journal::{Evaluated, Event, EventKind, Judged, Proposed},
         lifecycle::Verdict,
-        objective::Objective,
+        objective::{self, Objective},
         repeats,
         suite::Bundle,
     },
@@ -62,6 +60,11 @@ pub struct Trial {
     pub seed: u64,
     /// How the agent's code is contained.
     pub profile: Profile,
+    /// Of a recorded agent (a new one is known by its id): the call that asks for it, which is
+    /// written with the results.
+    pub mark: Option<Mark>,
+    /// The same call as it was made before: its results are what is wanted.
+    pub made: Option<Mark>,
 }
 
 /// What came out of a [`Trial`].
@@ -84,22 +87,6 @@ struct Recorded {
     evaluations: Vec<Evaluated>,
 }
 
-/// The agents that are being made by ids of their callers' choice: one at a time of each.
-#[derive(Debug, Default)]
-pub struct Asked(Mutex<HashMap<AgentId, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Asked {
-    /// Waits until nobody else makes that agent.
-    async fn turn(&self, agent: AgentId) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(all.entry(agent).or_default())
-        };
-        turn.lock_owned().await
-    }
-}
-
 impl Manager {
     /// Evaluates a genome or a recorded agent, and records the results.
     ///
@@ -119,13 +106,19 @@ impl Manager {
             Subject::Genome(..) => trial.session,
         };
         let _turn = match trial.agent {
-            Some(agent) => Some(self.asked.turn(agent).await),
+            Some(agent) => Some(self.asked.wait(agent).await),
             None => None,
         };
         let repeat =
             if trial.repeat == 0 { suite.repeats } else { trial.repeat.min(repeats::MOST) };
         let seeds: Vec<_> = (0..u64::from(repeat)).map(|n| trial.seed.wrapping_add(n)).collect();
-        if let Some(recorded) = self.recorded(&trial, &genome, digest, &seeds).await? {
+        let recorded = match (&trial.subject, trial.made) {
+            (Subject::Agent(agent), Some(made)) => {
+                Some(self.made(*agent, made, &objectives, digest, &seeds).await?)
+            }
+            _ => self.recorded(&trial, &genome, digest, &seeds).await?,
+        };
+        if let Some(recorded) = recorded {
             let Recorded { agent, whole, evaluations } = recorded;
             return Ok(TrialResult { agent, whole, evaluations, objectives });
         }
@@ -155,12 +148,51 @@ impl Manager {
         let evaluations = seeds.iter().filter_map(last).collect();
         let agent = match trial.subject {
             Subject::Agent(agent) => {
-                self.registry.append(agent, measured.repeats).await?;
+                self.registry.marked(trial.mark).append(agent, measured.repeats).await?;
                 agent
             }
             Subject::Genome(..) => self.make(&trial, measured, genome, space).await?,
         };
         Ok(TrialResult { agent, whole, evaluations, objectives })
+    }
+
+    /// What the call `made` has put on record of an agent.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    async fn made(
+        &self,
+        agent: AgentId,
+        made: Mark,
+        objectives: &[Objective],
+        suite: Digest,
+        seeds: &[u64],
+    ) -> Result<Recorded, ManagerError> {
+        let kinds = vec![EventKind::Evaluated];
+        let filter = Filter { kinds, since_ms: made.at_ms, ..Filter::default() };
+        let (mut all, mut cursor) = (Vec::new(), Vec::new());
+        loop {
+            let page = self.registry.journal(Of::Agent(agent), filter.clone(), &cursor, PAGE);
+            let page = page.await?;
+            all.extend(page.entries.into_iter().flat_map(|entry| of_suite(entry.events, suite)));
+            cursor = page.cursor;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        // Of several with the same seed the last counts.
+        let last = |seed: &u64| all.iter().rfind(|one| one.seed == *seed).cloned();
+        let evaluations: Option<Vec<_>> = seeds.iter().map(last).collect();
+        let missing =
+            || RegistryError::NotFound { what: "evaluation of agent", text: agent.to_string() };
+        let evaluations = evaluations.ok_or_else(missing)?;
+        let runs: Vec<_> = evaluations.iter().map(|it| (it.seed, it.evaluation.clone())).collect();
+        let evaluation = repeats::together(objectives, &runs);
+        let scores = evaluation.scores.as_ref().ok();
+        let fitness = scores.map(|scores| objective::fitness(objectives, scores));
+        let (seed, at_ms) = evaluations.first().map_or((0, 0), |first| (first.seed, first.at_ms));
+        let whole = Evaluated { suite, seed, evaluation, fitness, at_ms };
+        Ok(Recorded { agent, whole, evaluations })
     }
 
     /// What is on record of the agent that the caller chose, if it is there.
@@ -186,14 +218,7 @@ impl Manager {
         let filter = Filter { kinds: vec![EventKind::Evaluated], ..Filter::default() };
         let page = self.registry.journal(Of::Agent(agent), filter, &[], 1).await?;
         let events = page.entries.into_iter().next().and_then(|entry| entry.events);
-        let mut all: Vec<_> = events
-            .into_iter()
-            .flatten()
-            .filter_map(|event| match event {
-                Event::Evaluated(evaluated) if evaluated.suite == suite => Some(evaluated),
-                _ => None,
-            })
-            .collect();
+        let mut all: Vec<_> = of_suite(events, suite).collect();
         let same = self.registry.genome(agent).await?.0 == *genome;
         let whole = all.pop().filter(|_| same).ok_or_else(conflict)?;
         if all.is_empty() {
@@ -238,4 +263,12 @@ impl Manager {
         self.registry.submit(None, trial.session, vec![finished]).await?.await?;
         Ok(agent)
     }
+}
+
+/// The evaluations by that suite.
+fn of_suite(events: Option<Vec<Event>>, suite: Digest) -> impl Iterator<Item = Evaluated> {
+    events.into_iter().flatten().filter_map(move |event| match event {
+        Event::Evaluated(evaluated) if evaluated.suite == suite => Some(evaluated),
+        _ => None,
+    })
 }

@@ -12,12 +12,15 @@ use crate::{
     provenance::entry::MAX_EVENTS,
 };
 
+/// About the most that is recorded all or not at all, in bytes.
+const AT_ONCE: usize = 128 << 20;
 /// About the most that the evaluations of one entry hold together, in bytes.
 const TOGETHER: usize = 8 << 20;
 
 impl Registry {
     /// Records evaluations in an agent's journal, behind what was handed in before; they are
-    /// durable when this returns. The agent's score and verdict stay what they were.
+    /// durable when this returns, all of them or, unless they are over 128 MiB, none. The agent's
+    /// score and verdict stay what they were.
     ///
     /// # Errors
     /// If there is no such agent, its session's key was destroyed, or its journal is full.
@@ -28,10 +31,22 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let row = self.agent(agent).await?;
         let session = self.inner.vault.session(row.session).await?;
-        let mut receipts = Vec::new();
+        let mut writes: Vec<(Vec<Vec<Event>>, usize)> = Vec::new();
         for (events, size) in portions(evaluated) {
-            let what = What::Entry(agent, events);
-            receipts.push(self.write(what, Arc::clone(&session), 1, size).await?);
+            match writes.last_mut() {
+                Some((entries, together)) if *together + size <= AT_ONCE => {
+                    entries.push(events);
+                    *together += size;
+                }
+                _ => writes.push((vec![events], size)),
+            }
+        }
+        let mut receipts = Vec::new();
+        let last = writes.len();
+        for (number, (entries, size)) in (1..).zip(writes) {
+            let registry = if number == last { self } else { &self.marked([]) };
+            let (count, what) = (entries.len(), What::Entries(agent, entries));
+            receipts.push(registry.write(what, Arc::clone(&session), count, size).await?);
         }
         for receipt in receipts {
             receipt.await?;

@@ -27,6 +27,7 @@ use crate::{
         hot::Hot,
         warm::{
             Warm,
+            marks::Mark,
             rows::{Change, Group},
         },
     },
@@ -120,9 +121,9 @@ impl Committer {
                 },
             };
             match first {
-                Ready::Change(change, epoch, reply) => {
-                    let done = self.change(change, epoch).await;
-                    // Whoever asked may have gone; the change is made all the same.
+                Ready::Change(changes, epoch, reply) => {
+                    let done = self.change(changes, epoch).await;
+                    // Whoever asked may have gone; the changes are made all the same.
                     drop(reply.send(done));
                 }
                 Ready::Ping(reply) => {
@@ -193,11 +194,11 @@ impl Committer {
         stale.then(|| self.trouble.get().unwrap_or_else(why))
     }
 
-    async fn change(&mut self, change: Change, epoch: u64) -> Result<(), RegistryError> {
+    async fn change(&mut self, changes: Vec<Change>, epoch: u64) -> Result<(), RegistryError> {
         if let Some(refusal) = self.refusal(epoch) {
             return Err(refusal);
         }
-        self.warm.write(vec![change]).await.map_err(|error| {
+        self.warm.write(changes).await.map_err(|error| {
             let sure = undone(&error);
             let error = RegistryError::from(error);
             if !sure {
@@ -210,6 +211,7 @@ impl Committer {
     async fn commit(&mut self, group: Vec<Prepared>) {
         let began = Instant::now();
         let (mut rows, mut blocks, mut runs) = (Group::default(), Vec::new(), Vec::new());
+        let mut marks = Vec::new();
         let mut waiting = Vec::with_capacity(group.len());
         let span = span(&group);
         for prepared in group {
@@ -217,12 +219,13 @@ impl Committer {
                 drop(prepared.reply.send(Err(refusal)));
                 continue;
             }
-            let Work { rows: more, blocks: more_blocks, heads } = prepared.work;
+            let Work { rows: more, blocks: more_blocks, heads, marks: more_marks } = prepared.work;
             rows.agents.extend(more.agents);
             rows.appended.extend(more.appended);
             rows.blobs.extend(more.blobs);
             rows.results.extend(more.results);
             blocks.extend(more_blocks);
+            marks.extend(more_marks);
             runs.extend(prepared.run.filter(|run| !runs.contains(run)));
             waiting.push((prepared.reply, heads, prepared.room));
         }
@@ -231,7 +234,7 @@ impl Committer {
             Ok(())
         } else {
             span.record("darwin.agents", count);
-            self.store(rows, blocks).instrument(span).await
+            self.store(rows, blocks, marks).instrument(span).await
         };
         if self.broken.is_none() && !nothing {
             self.trouble.set(done.as_ref().err().cloned());
@@ -256,12 +259,14 @@ impl Committer {
         &mut self,
         mut rows: Group,
         blocks: Vec<crate::provenance::block::Block>,
+        marks: Vec<Mark>,
     ) -> Result<(), RegistryError> {
         // Until it is on disk.
         let appended = self.cold.append(blocks).instrument(info_span!("cold.append")).await;
         let appended = appended.map_err(|error| self.give_up(error))?;
         rows.extent = Some(appended.extent);
-        let insert = self.warm.write(vec![Change::Agents(rows)]);
+        let marks = marks.into_iter().map(Change::Mark);
+        let insert = self.warm.write([Change::Agents(rows)].into_iter().chain(marks).collect());
         match insert.instrument(info_span!("warm.transaction")).await {
             Ok(()) => {
                 // Stored and acknowledged, even if this process can't show it yet.

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod model;
 mod recent;
 mod vault;
+mod salts;
 pub mod measured;
 mod prepare;
 pub mod commit;
@@ -56,7 +57,10 @@ use crate::{
         store::{
             Stores,
             error::Damage,
-            warm::rows::{Change, RunRow},
+            warm::{
+                marks::Mark,
+                rows::{Change, RunRow},
+            },
         },
     },
     domain::id::{AgentId, RunId, SessionId, Slot},
@@ -102,6 +106,8 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
+    /// The calls that the next change makes.
+    marks: Vec<Mark>,
 }
 
 struct Inner {
@@ -221,7 +227,7 @@ impl Registry {
             reads: Semaphore::new(READS),
             making: AsyncMutex::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), marks: Vec::new() })
     }
 
     /// Commits what was handed in, then ends the writer. Later calls that write are refused.
@@ -330,6 +336,38 @@ impl Registry {
         self.write(What::Agents(run, batch), session, count, size).await
     }
 
+    /// The registry for one change, with which it is written that these calls were made.
+    #[must_use]
+    pub fn marked(&self, marks: impl IntoIterator<Item = Mark>) -> Self {
+        Self { inner: Arc::clone(&self.inner), marks: marks.into_iter().collect() }
+    }
+
+    /// The call of that sender with that idempotency key, if it was made of late.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub async fn mark(
+        &self,
+        sender: [u8; 32],
+        key: [u8; 16],
+    ) -> Result<Option<Mark>, RegistryError> {
+        Ok(self.inner.stores.warm.rows().mark(sender, key).await?)
+    }
+
+    /// Writes that calls were made which change nothing that is stored.
+    ///
+    /// # Errors
+    /// If it can't be stored.
+    pub async fn note(&self, mark: Mark) -> Result<(), RegistryError> {
+        self.change(Change::Mark(mark)).await
+    }
+
+    /// The keyed digest of a request.
+    #[must_use]
+    pub fn request_mac(&self, method: &str, request: &[u8]) -> [u8; 32] {
+        self.inner.vault.request_mac(method, request)
+    }
+
     /// Hands `count` entries with `size` bytes of files to the writer, once it has room.
     async fn write(
         &self,
@@ -352,7 +390,8 @@ impl Registry {
         let room = (room, weight.map_err(|_| RegistryError::Closed)?);
         let (reply, receipt) = oneshot::channel();
         let cause = context::here();
-        self.send(Job::Write { what, session, room, cause, reply }).await?;
+        let marks = self.marks.clone();
+        self.send(Job::Write { what, session, room, cause, marks, reply }).await?;
         Ok(Receipt(receipt))
     }
 
@@ -365,7 +404,9 @@ impl Registry {
     /// Makes a change after everything that was handed in before.
     async fn change(&self, change: Change) -> Result<(), RegistryError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Change(change, reply)).await?;
+        let marks = self.marks.iter().copied().map(Change::Mark);
+        let changes = [change].into_iter().chain(marks).collect();
+        self.send(Job::Change(changes, reply)).await?;
         answer.await.unwrap_or(Err(RegistryError::Closed))
     }
 

@@ -24,11 +24,13 @@ use super::{
     measured::Sought,
     model::{Finished, MAX_ENTRIES},
     recent::Recent,
+    salts::Salts,
     vault::Session,
 };
 use crate::{
     daemon::store::warm::{
         Warm,
+        marks::Mark,
         rows::{AgentRow, BlobRow, Change, Group, NewAgent, NewHead, NewResult, Node},
     },
     domain::{
@@ -50,8 +52,6 @@ use crate::{
 const AGENTS: usize = 10_000;
 /// Blobs that are remembered for sure.
 const BLOBS: usize = 2_000;
-/// Random bytes that are drawn at once.
-const POOL: usize = 4096;
 
 /// How an answer finds its way back.
 pub type Reply<T> = oneshot::Sender<Result<T, RegistryError>>;
@@ -80,11 +80,13 @@ pub enum Job {
         room: Room,
         /// The span that asks.
         cause: SpanContext,
+        /// The calls that are made by it.
+        marks: Vec<Mark>,
         /// Gets the entries, in order.
         reply: Reply<Vec<Cid>>,
     },
-    /// To make another change, after all that was asked for before.
-    Change(Change, Reply<()>),
+    /// To make other changes, all or none, after all that was asked for before.
+    Change(Vec<Change>, Reply<()>),
     /// To answer, after all that was asked for before.
     Ping(Reply<()>),
 }
@@ -93,16 +95,16 @@ pub enum Job {
 pub enum What {
     /// Agents of a run, or of none, parents before children.
     Agents(Option<Running>, Vec<Finished>),
-    /// One more entry in an agent's journal.
-    Entry(AgentId, Vec<Event>),
+    /// More entries in an agent's journal.
+    Entries(AgentId, Vec<Vec<Event>>),
 }
 
 /// What is ready to be committed.
 pub enum Ready {
     /// Entries of journals.
     Write(Prepared),
-    /// Another change, and the epoch in which it was asked for.
-    Change(Change, u64, Reply<()>),
+    /// Other changes, and the epoch in which they were asked for.
+    Change(Vec<Change>, u64, Reply<()>),
     /// To answer.
     Ping(Reply<()>),
 }
@@ -134,6 +136,8 @@ pub struct Work {
     pub blocks: Vec<Block>,
     /// The head of each agent that was asked for.
     pub heads: Vec<Cid>,
+    /// The calls that are made by it.
+    pub marks: Vec<Mark>,
 }
 
 /// What is remembered of an agent.
@@ -173,27 +177,6 @@ pub struct Preparer {
     salts: Salts,
 }
 
-/// Random bytes, drawn in larger portions.
-struct Salts {
-    pool: Box<[u8; POOL]>,
-    used: usize,
-    failed: bool,
-}
-
-impl Salts {
-    fn next(&mut self) -> [u8; 32] {
-        if self.used + 32 > POOL {
-            self.failed |= aws_lc_rs::rand::fill(&mut self.pool[..]).is_err();
-            self.used = 0;
-        }
-        let mut salt = [0; 32];
-        salt.copy_from_slice(&self.pool[self.used..self.used + 32]);
-        self.pool[self.used..self.used + 32].fill(0);
-        self.used += 32;
-        salt
-    }
-}
-
 impl Preparer {
     /// The stage over what `warm` holds; numbers go on behind `last`.
     #[must_use]
@@ -214,7 +197,7 @@ impl Preparer {
             agents: Recent::new(AGENTS),
             blobs: Recent::new(BLOBS),
             stored: HashMap::new(),
-            salts: Salts { pool: Box::new([0; POOL]), used: POOL, failed: false },
+            salts: Salts::default(),
         }
     }
 
@@ -229,11 +212,12 @@ impl Preparer {
                 self.seen = epoch;
             }
             let next = match job {
-                Job::Change(change, reply) => Ready::Change(change, epoch, reply),
+                Job::Change(changes, reply) => Ready::Change(changes, epoch, reply),
                 Job::Ping(reply) => Ready::Ping(reply),
-                Job::Write { what, session, room, cause, reply } => {
+                Job::Write { what, session, room, cause, marks, reply } => {
                     match self.write(what, &session) {
                         Ok((run, work)) => {
+                            let work = Work { marks, ..work };
                             let bytes = work.blocks.iter().map(|block| block.bytes.len()).sum();
                             Ready::Write(Prepared { epoch, run, work, bytes, room, cause, reply })
                         }
@@ -260,7 +244,7 @@ impl Preparer {
             What::Agents(run, batch) => {
                 Ok((run.map(|run| run.id), self.agents(run, session, batch)?))
             }
-            What::Entry(agent, events) => Ok((None, self.append(agent, session, &events)?)),
+            What::Entries(agent, entries) => Ok((None, self.append(agent, session, &entries)?)),
         }
     }
 
@@ -269,24 +253,26 @@ impl Preparer {
         &mut self,
         agent: AgentId,
         session: &Session,
-        events: &[Event],
+        entries: &[Vec<Event>],
     ) -> Result<Work, RegistryError> {
         self.remember(vec![agent])?;
-        let known = self.agents.get(&agent);
         let missing = || RegistryError::NotFound { what: "agent", text: agent.to_string() };
-        let known = known.ok_or_else(missing)?;
-        let seq = known.seq + 1;
-        if seq >= MAX_ENTRIES {
-            let what =
-                format!("the journal of agent {agent} is full: it has {MAX_ENTRIES} entries");
-            return Err(RegistryError::Invalid(what));
-        }
+        let mut known = self.agents.get(&agent).ok_or_else(missing)?;
         let mut work = Work::default();
-        let link = Link { agent, seq, prev: Some(known.head()), parents: Vec::new() };
-        let (head, _) = self.entry(session, &link, events, &mut work)?;
-        work.rows.appended.push(NewHead { node: known.node, head, seq });
-        work.heads.push(head);
-        self.agents.put(agent, Known::new(known.node, &head, seq, known.same));
+        for events in entries {
+            let seq = known.seq + 1;
+            if seq >= MAX_ENTRIES {
+                let what =
+                    format!("the journal of agent {agent} is full: it has {MAX_ENTRIES} entries");
+                return Err(RegistryError::Invalid(what));
+            }
+            let link = Link { agent, seq, prev: Some(known.head()), parents: Vec::new() };
+            let (head, _) = self.entry(session, &link, events, &mut work)?;
+            work.rows.appended.push(NewHead { node: known.node, head, seq });
+            work.heads.push(head);
+            known = Known::new(known.node, &head, seq, known.same);
+        }
+        self.agents.put(agent, known);
         self.keep(&work);
         Ok(work)
     }
@@ -423,7 +409,7 @@ impl Preparer {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        if self.salts.failed {
+        if self.salts.failed() {
             return Err(RegistryError::Invalid("the system has no random numbers".to_owned()));
         }
         let (head, genome) = (written.entry.cid, written.genome);

@@ -27,6 +27,7 @@ use crate::{
         error::{Damage, StoreError},
         warm::{
             Named, Runs, Warm, WarmBackend,
+            marks::Mark,
             rows::{
                 AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow,
                 SessionRow, Walked,
@@ -147,6 +148,9 @@ impl WarmBackend for Flaky {
     }
     async fn result(&self, key: [u8; 32]) -> Answer<Option<AgentId>> {
         self.real.rows().result(key).await
+    }
+    async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Answer<Option<Mark>> {
+        self.real.rows().mark(sender, key).await
     }
     async fn count(&self) -> Answer<u64> {
         self.real.rows().count().await

@@ -86,6 +86,12 @@ impl Vault {
         Ok(session)
     }
 
+    /// The keyed digest of a request.
+    #[must_use]
+    pub fn request_mac(&self, method: &str, request: &[u8]) -> [u8; 32] {
+        self.master.request_mac(method, request)
+    }
+
     /// Forgets an unwrapped key, which was destroyed.
     pub fn forget(&self, id: SessionId) {
         let mut open = self.open();

@@ -21,6 +21,7 @@ use crate::{
         manager::{Manager, error::ManagerError},
         registry::{Registry, error::RegistryError},
         store::warm::rows::{AgentRow, RunRow},
+        turns::Turns,
     },
     domain::id::{RunId, SessionId},
     link::acceptor::Peer,
@@ -57,6 +58,8 @@ pub struct Context {
     pub plain_reads: bool,
     /// Where agents and people talk to each other.
     pub hub: Hub,
+    /// The calls that are being made, by sender and key.
+    pub turns: Turns<([u8; 32], [u8; 16])>,
     /// Lets calls in.
     pub admission: Admission,
     /// Cancelled as soon as the runs are taken up that were at work before this start: until

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     code::Code,
     daemon::manager::trial::{Subject, Trial},
-    domain::journal::Evaluated,
+    domain::{id::AgentId, journal::Evaluated},
     wire::{
         convert,
         fault::Fault,
@@ -18,7 +18,10 @@ use crate::{
     },
 };
 
-use super::context::{Context, keyed, peer, profile, to_the_end};
+use super::{
+    context::{Context, keyed, peer, profile, to_the_end},
+    once::Asked,
+};
 
 pub struct Service(pub Arc<Context>);
 
@@ -29,13 +32,16 @@ impl Evaluations for Service {
         request: Request<EvaluateRequest>,
     ) -> Result<Response<EvaluateResponse>, Status> {
         let user = peer(&request)?.user;
+        let asked = Asked::of("Evaluations/Evaluate", &request)?;
         let request = keyed(request)?;
         let context = self.0.clone();
         let result = to_the_end(async move {
+            let turn = context.turn(asked).await?;
             let subject = match request.what {
-                Some(What::Agent(name)) => {
-                    Subject::Agent(context.registry.find_agent(&name).await?)
-                }
+                Some(What::Agent(name)) => Subject::Agent(match turn.done(AgentId::from_bytes) {
+                    Some(agent) => agent,
+                    None => context.registry.find_agent(&name).await?,
+                }),
                 Some(What::Genome(genome)) => {
                     let (genome, space) = convert::genome(genome)?;
                     Subject::Genome(genome, Arc::new(space))
@@ -44,6 +50,10 @@ impl Evaluations for Service {
                     let text = "the request names neither an agent nor a genome to evaluate";
                     return Err(Fault::new(Code::InvalidInput, text));
                 }
+            };
+            let mark = match &subject {
+                Subject::Agent(agent) => Some(turn.mark(agent.as_bytes())),
+                Subject::Genome(..) => None,
             };
             let agent = convert::optional_id("agent_id", &request.agent_id)?;
             let trial = Trial {
@@ -55,6 +65,8 @@ impl Evaluations for Service {
                 repeat: request.repeat,
                 seed: request.seed,
                 profile: profile(&request.sandbox)?,
+                mark,
+                made: turn.made,
             };
             Ok(context.manager.evaluate(trial).await?)
         });

@@ -1,6 +1,7 @@
 //! The daemon's services: gRPC calls and WebSockets.
 
 pub mod context;
+mod once;
 mod measure;
 mod admit;
 mod authorize;

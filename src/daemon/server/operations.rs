@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
+    code::Code,
     daemon::admin::resident_bytes,
     wire::v1::{
         DoctorRequest, DoctorResponse, ShutdownRequest, ShutdownResponse, StatusRequest,
@@ -16,6 +17,7 @@ use super::{
     context::{Context, peer, refuse},
     doctor,
     lineage::verified,
+    once::Asked,
 };
 
 pub struct Service(pub Arc<Context>);
@@ -74,7 +76,20 @@ impl Operations for Service {
         &self,
         request: Request<ShutdownRequest>,
     ) -> Result<Response<ShutdownResponse>, Status> {
-        tracing::info!(user = %peer(&request)?.user, "asked to end");
+        let (asked, user) = (Asked::of("Operations/Shutdown", &request)?, peer(&request)?.user);
+        // Asked for again, it may reach the daemon that was started after this one. One whose store
+        // fails must end all the same.
+        match self.0.turn(asked).await {
+            Ok(turn) if turn.made.is_some() => return Ok(Response::new(ShutdownResponse {})),
+            Ok(turn) => {
+                if let Err(error) = self.0.registry.note(turn.mark(&[0; 16])).await {
+                    tracing::warn!(%error, "that this daemon was asked to end is not recorded");
+                }
+            }
+            Err(error) if error.code() == Code::Conflict => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "whether this was asked before is not known"),
+        }
+        tracing::info!(%user, "asked to end");
         self.0.stop.cancel();
         Ok(Response::new(ShutdownResponse {}))
     }

@@ -12,6 +12,7 @@ use crate::{
         registry::error::RegistryError,
         store::warm::rows::StopOverride,
     },
+    domain::id::RunId,
     wire::{
         convert,
         fault::Fault,
@@ -25,6 +26,7 @@ use crate::{
 
 use super::{
     context::{Context, keyed, peer, profile, refuse, to_the_end},
+    once::Asked,
     progress,
 };
 
@@ -75,12 +77,16 @@ impl Runs for Service {
     }
 
     async fn stop(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
-        let name = request.into_inner().run;
+        let (asked, name) = (Asked::of("Runs/Stop", &request)?, request.into_inner().run);
         let context = self.0.clone();
         let view = to_the_end(async move {
             context.ready().await?;
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(RunId::from_bytes) {
+                return Ok(context.manager.show(id).await?);
+            }
             let id = context.registry.find_run(&name).await?;
-            Ok::<_, Fault>(context.manager.stop(id).await?)
+            Ok::<_, Fault>(context.manager.stop(id, Some(turn.mark(id.as_bytes()))).await?)
         });
         Ok(Response::new(self.whole(&view.await?).await))
     }
@@ -94,12 +100,16 @@ impl Runs for Service {
     }
 
     async fn kill(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
-        let name = request.into_inner().run;
+        let (asked, name) = (Asked::of("Runs/Kill", &request)?, request.into_inner().run);
         let context = self.0.clone();
         let view = to_the_end(async move {
             context.ready().await?;
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(RunId::from_bytes) {
+                return Ok(context.manager.show(id).await?);
+            }
             let id = context.registry.find_run(&name).await?;
-            Ok::<_, Fault>(context.manager.kill(id).await?)
+            Ok::<_, Fault>(context.manager.kill(id, Some(turn.mark(id.as_bytes()))).await?)
         });
         Ok(Response::new(self.whole(&view.await?).await))
     }
@@ -125,7 +135,7 @@ impl Runs for Service {
     }
 
     async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<v1::Run>, Status> {
-        let request = request.into_inner();
+        let (asked, request) = (Asked::of("Runs/Resume", &request)?, request.into_inner());
         let limits = StopOverride {
             generations: request.generations,
             evaluations: request.evaluations,
@@ -135,8 +145,13 @@ impl Runs for Service {
         let context = self.0.clone();
         let view = to_the_end(async move {
             context.ready().await?;
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(RunId::from_bytes) {
+                return Ok(context.manager.show(id).await?);
+            }
             let id = context.registry.find_run(&request.run).await?;
-            Ok::<_, Fault>(context.manager.resume(id, limits).await?)
+            let mark = Some(turn.mark(id.as_bytes()));
+            Ok::<_, Fault>(context.manager.resume(id, limits, mark).await?)
         });
         Ok(Response::new(self.whole(&view.await?).await))
     }

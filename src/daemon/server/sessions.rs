@@ -20,6 +20,7 @@ use crate::{
 
 use super::{
     context::{Context, keyed, peer, refuse, to_the_end},
+    once::Asked,
     runs::run,
 };
 
@@ -59,45 +60,62 @@ impl Sessions for Service {
     }
 
     async fn resume(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
-        let user = peer(&request)?.user;
-        let name = request.into_inner().session;
-        let registry = self.0.registry.clone();
-        let resumed = to_the_end(async move {
-            let id = registry.find_session(&user, &name).await?;
-            registry.close_session(id, false).await
+        let (asked, user) = (Asked::of("Sessions/Resume", &request)?, peer(&request)?.user);
+        let SessionRef { session } = request.into_inner();
+        let context = self.0.clone();
+        let changed = to_the_end(async move {
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(SessionId::from_bytes) {
+                return Ok(context.registry.session(id).await?);
+            }
+            let id = context.registry.find_session(&user, &session).await?;
+            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
+            Ok::<_, Fault>(registry.close_session(id, false).await?)
         });
-        Ok(Response::new(self.with_runs(&resumed.await?).await?))
+        Ok(Response::new(self.with_runs(&changed.await?).await?))
     }
 
     async fn close(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
-        let user = peer(&request)?.user;
-        let name = request.into_inner().session;
-        let registry = self.0.registry.clone();
-        let closed = to_the_end(async move {
-            let id = registry.find_session(&user, &name).await?;
-            registry.close_session(id, true).await
+        let (asked, user) = (Asked::of("Sessions/Close", &request)?, peer(&request)?.user);
+        let SessionRef { session } = request.into_inner();
+        let context = self.0.clone();
+        let changed = to_the_end(async move {
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(SessionId::from_bytes) {
+                return Ok(context.registry.session(id).await?);
+            }
+            let id = context.registry.find_session(&user, &session).await?;
+            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
+            Ok::<_, Fault>(registry.close_session(id, true).await?)
         });
-        Ok(Response::new(convert::session(&closed.await?)))
+        Ok(Response::new(convert::session(&changed.await?)))
     }
 
     async fn set_context(
         &self,
         request: Request<SetContextRequest>,
     ) -> Result<Response<v1::Session>, Status> {
-        let user = peer(&request)?.user;
+        let (asked, user) = (Asked::of("Sessions/SetContext", &request)?, peer(&request)?.user);
         let SetContextRequest { session, text } = request.into_inner();
-        let registry = self.0.registry.clone();
-        let set = to_the_end(async move {
-            let id = registry.find_session(&user, &session).await?;
-            registry.set_context(id, &text).await
+        let context = self.0.clone();
+        let changed = to_the_end(async move {
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(SessionId::from_bytes) {
+                return Ok(context.registry.session(id).await?);
+            }
+            let id = context.registry.find_session(&user, &session).await?;
+            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
+            Ok::<_, Fault>(registry.set_context(id, &text).await?)
         });
-        Ok(Response::new(convert::session(&set.await?)))
+        Ok(Response::new(convert::session(&changed.await?)))
     }
 
     async fn shred(&self, request: Request<ShredRequest>) -> Result<Response<v1::Session>, Status> {
         let user = peer(&request)?.user;
         let ShredRequest { session, confirmed } = request.into_inner();
         let registry = self.0.registry.clone();
+        // However often it is asked for: what is destroyed stays so, and a log that could not be
+        // emptied is emptied then.
         let shredded = to_the_end(async move {
             let id = registry.find_session(&user, &session).await?;
             let shredded = registry.shred_session(id, confirmed).await?;

@@ -13,6 +13,7 @@ use cid::Cid;
 
 use super::{
     FRONT, Named, PAGE, Runs, WarmBackend,
+    marks::{Mark, Marks},
     rows::{
         AgentRow, BlobRow, Change, CheckpointRow, Direction, Group, NewAgent, NewResult, NewRunRow,
         NewSession, Node, Opened, ResultRow, RunRow, SessionRow, StopOverride, Walked,
@@ -55,6 +56,7 @@ struct Tables {
     runs: BTreeMap<RunId, Run>,
     signing_keys: BTreeMap<[u8; 32], ([u8; 32], u64)>,
     extents: BTreeMap<u32, u64>,
+    marks: Marks,
 }
 
 #[derive(Debug, Clone)]
@@ -162,6 +164,8 @@ impl Draft<'_> {
             Change::SigningKey(id, public, from_ms) => {
                 self.tables.signing_keys.entry(id).or_insert((public, from_ms));
             }
+            Change::Mark(mark) if self.tables.marks.add(mark) => {}
+            Change::Mark(_) => return Err(taken("a call")),
             Change::Settle => {}
             Change::Agents(group) => return self.group(group),
         }
@@ -475,6 +479,10 @@ impl WarmBackend for MemoryWarm {
     async fn result(&self, key: [u8; 32]) -> Result<Option<AgentId>, StoreError> {
         let state = self.state();
         Ok(state.results.get(&key).and_then(|node| Some(state.agents.get(node)?.id)))
+    }
+
+    async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Result<Option<Mark>, StoreError> {
+        Ok(self.state().tables.marks.find(sender, key))
     }
 
     async fn count(&self) -> Result<u64, StoreError> {

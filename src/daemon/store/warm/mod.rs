@@ -1,5 +1,6 @@
 //! The warm tier: rows about sessions, runs and agents, and the edges between agents.
 
+pub mod marks;
 pub mod rows;
 pub mod connection;
 mod write;
@@ -21,6 +22,7 @@ use cid::Cid;
 
 use super::error::{Damage, StoreError};
 use crate::domain::id::{AgentId, RunId, SessionId};
+use marks::Mark;
 use rows::{
     AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow, Walked,
 };
@@ -144,6 +146,10 @@ pub trait WarmBackend: Send + Sync {
 
     /// The agent whose journal records the result of that keyed digest.
     async fn result(&self, key: [u8; 32]) -> Result<Option<AgentId>, StoreError>;
+
+    /// The call of that sender with that idempotency key, if it was made: one of the last
+    /// [`marks::MARKS`], within [`marks::MARK_MS`].
+    async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Result<Option<Mark>, StoreError>;
 
     /// How many agents there are.
     async fn count(&self) -> Result<u64, StoreError>;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use cid::Cid;
 
+use super::marks::Mark;
 use crate::{
     daemon::store::cold::Extent,
     domain::{
@@ -290,6 +291,8 @@ pub enum Change {
     Checkpoint(RunId, u64, Bytes),
     /// Notes a public signing key with its fingerprint and the time of its first use.
     SigningKey([u8; 32], [u8; 32], u64),
+    /// Notes that a call was made. A second one of that sender and key is a conflict.
+    Mark(Mark),
     /// Changes nothing. Once it is durable, a write that failed before it with an outcome that
     /// nobody knows is there for good, or gone for good.
     Settle,

@@ -12,7 +12,9 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Named, PAGE, Runs, WarmBackend, connection, read,
+    Named, PAGE, Runs, WarmBackend, connection,
+    marks::{self, Mark},
+    read,
     rows::{
         AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow,
         Walked,
@@ -248,6 +250,10 @@ impl WarmBackend for SqliteWarm {
 
     async fn result(&self, key: [u8; 32]) -> Result<Option<AgentId>, StoreError> {
         self.answer("looking for a result", move |open| read::result(open, key)).await
+    }
+
+    async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Result<Option<Mark>, StoreError> {
+        self.answer("looking for a call", move |open| marks::find(open, sender, key)).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {

@@ -13,6 +13,7 @@ use proptest::{
 
 use super::{
     Named, PAGE, Runs, WarmBackend,
+    marks::Mark,
     memory::MemoryWarm,
     rows::{
         AgentRow, BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow,
@@ -140,8 +141,13 @@ fn plain() -> impl Strategy<Value = Change> {
         4 => (number(), any::<u64>(), bytes())
             .prop_map(|(n, generation, sealed)| Change::Checkpoint(run(n), generation, sealed)),
         3 => (0..3_u8, ms()).prop_map(|(n, ms)| Change::SigningKey([n; 32], [9 - n; 32], ms)),
+        2 => (0..3_u8, 0..3_u8, ms()).prop_map(|(sender, key, at_ms)| Change::Mark(mark(sender, key, at_ms))),
         1 => Just(Change::Settle),
     ]
+}
+
+fn mark(sender: u8, key: u8, at_ms: u64) -> Mark {
+    Mark { sender: [sender; 32], key: [key; 16], request: [1; 32], subject: [2; 16], at_ms }
 }
 
 fn child() -> impl Strategy<Value = Child> {
@@ -249,6 +255,9 @@ async fn answers(rows: &dyn WarmBackend) -> Vec<String> {
     told(&mut out, "count", rows.count().await);
     told(&mut out, "check", rows.check().await);
     told(&mut out, "signing keys", rows.signing_keys().await);
+    for (sender, key) in (0..3).flat_map(|sender| (0..3).map(move |key| (sender, key))) {
+        told(&mut out, "a call", rows.mark([sender; 32], [key; 16]).await);
+    }
     for limit in [0, 1, 2, usize::MAX] {
         for closed_too in [false, true] {
             told(&mut out, "sessions", rows.sessions(closed_too, limit).await);

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Error, OptionalExtension, TransactionBehavior, params};
 
-use super::rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride};
+use super::{
+    marks,
+    rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride},
+};
 use crate::{
     daemon::store::error::StoreError,
     domain::{
@@ -99,6 +102,7 @@ fn one(open: &Connection, operators: &mut Operators, change: &Change) -> Result<
                        ON CONFLICT (id) DO NOTHING";
             open.execute(sql, params![id, public, int(*from_ms)]).map(drop)
         }
+        Change::Mark(mark) => marks::add(open, mark),
         // What changes nothing is not written, so this takes back what it has written. It takes
         // the place in the log where a commit that failed may have left its pages.
         Change::Settle => open.execute_batch(

@@ -1,21 +1,26 @@
-//! Who may change a run: one at a time.
+//! Who may change something: one at a time.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::domain::id::RunId;
+/// The locks of the things that somebody changes: runs, say, each by its id.
+#[derive(Debug)]
+pub struct Turns<K>(Mutex<HashMap<K, Weak<AsyncMutex<()>>>>);
 
-/// The locks of the runs that somebody starts, stops, resumes or ends.
-#[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<RunId, Weak<AsyncMutex<()>>>>);
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
 
-impl Turns {
-    /// Waits until nobody else changes the run `id`.
-    pub async fn wait(&self, id: RunId) -> OwnedMutexGuard<()> {
+impl<K: Eq + Hash> Turns<K> {
+    /// Waits until nobody else changes the thing `id`.
+    pub async fn wait(&self, id: K) -> OwnedMutexGuard<()> {
         let lock = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             turns.retain(|_, lock| lock.strong_count() > 0);
@@ -37,9 +42,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_run_has_one_turn_at_a_time_and_others_do_not_wait_for_it() {
+    async fn each_has_one_turn_at_a_time_and_others_do_not_wait_for_it() {
         let turns = Turns::default();
-        let [one, other] = [1, 2].map(|number| RunId::new(1, [number; 10]));
+        let (one, other) = (1, 2);
         let first = turns.wait(one).await;
         let patience = Duration::from_millis(50);
         assert!(timeout(patience, turns.wait(other)).await.is_ok());
