@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('lineage', 'lineage', [CompletionResultType]::ParameterValue, 'Show, compare, verify and export where agents come from')
             [CompletionResult]::new('journal', 'journal', [CompletionResultType]::ParameterValue, 'Read the journal of an agent, or those of a run''s agents')
             [CompletionResult]::new('session', 'session', [CompletionResultType]::ParameterValue, 'Group runs into sessions, and come back to them')
+            [CompletionResult]::new('blob', 'blob', [CompletionResultType]::ParameterValue, 'Keep files of any size with a session: weights, data sets')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Check what is stored')
             [CompletionResult]::new('pki', 'pki', [CompletionResultType]::ParameterValue, 'Issue, renew and revoke the certificates that open the daemon''s port')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the daemon''s state; exits with 69 if none runs')
@@ -616,6 +617,79 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
         'darwin;session;help;help' {
             break
         }
+        'darwin;blob' {
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('put', 'put', [CompletionResultType]::ParameterValue, 'Store a file, and print its digest')
+            [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Write a blob to a file or to stdout, checked against its digest')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List a session''s blobs, the last begun first')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'darwin;blob;put' {
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'What you call it; without it, the file''s name')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'The session''s id, a unique start of it, or its name; without it, your default session')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;blob;get' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file; - or nothing: stdout')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The file; - or nothing: stdout')
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'The session''s id, a unique start of it, or its name; without it, your default session')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;blob;list' {
+            [CompletionResult]::new('--session', '--session', [CompletionResultType]::ParameterName, 'The session''s id, a unique start of it, or its name; without it, your default session')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print data as JSON ("format": "darwin/1"): one document, or one a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing on stderr but warnings and errors')
+            [CompletionResult]::new('--no-start', '--no-start', [CompletionResultType]::ParameterName, 'Do not start a daemon if none runs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'darwin;blob;help' {
+            [CompletionResult]::new('put', 'put', [CompletionResultType]::ParameterValue, 'Store a file, and print its digest')
+            [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Write a blob to a file or to stdout, checked against its digest')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List a session''s blobs, the last begun first')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'darwin;blob;help;put' {
+            break
+        }
+        'darwin;blob;help;get' {
+            break
+        }
+        'darwin;blob;help;list' {
+            break
+        }
+        'darwin;blob;help;help' {
+            break
+        }
         'darwin;store' {
             [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Talk to the daemon at this address (client.address)')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Show the daemon the certificate in this directory (client.identity)')
@@ -915,6 +989,7 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             [CompletionResult]::new('lineage', 'lineage', [CompletionResultType]::ParameterValue, 'Show, compare, verify and export where agents come from')
             [CompletionResult]::new('journal', 'journal', [CompletionResultType]::ParameterValue, 'Read the journal of an agent, or those of a run''s agents')
             [CompletionResult]::new('session', 'session', [CompletionResultType]::ParameterValue, 'Group runs into sessions, and come back to them')
+            [CompletionResult]::new('blob', 'blob', [CompletionResultType]::ParameterValue, 'Keep files of any size with a session: weights, data sets')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Check what is stored')
             [CompletionResult]::new('pki', 'pki', [CompletionResultType]::ParameterValue, 'Issue, renew and revoke the certificates that open the daemon''s port')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the daemon''s state; exits with 69 if none runs')
@@ -1047,6 +1122,21 @@ Register-ArgumentCompleter -Native -CommandName 'darwin' -ScriptBlock {
             break
         }
         'darwin;help;session;shred' {
+            break
+        }
+        'darwin;help;blob' {
+            [CompletionResult]::new('put', 'put', [CompletionResultType]::ParameterValue, 'Store a file, and print its digest')
+            [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Write a blob to a file or to stdout, checked against its digest')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List a session''s blobs, the last begun first')
+            break
+        }
+        'darwin;help;blob;put' {
+            break
+        }
+        'darwin;help;blob;get' {
+            break
+        }
+        'darwin;help;blob;list' {
             break
         }
         'darwin;help;store' {

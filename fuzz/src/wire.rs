@@ -219,7 +219,7 @@ pub fn requests(data: &[u8]) -> bool {
 }
 
 /// Each kind of request, by its name.
-pub const REQUESTS: [(&str, Check); 20] = [
+pub const REQUESTS: [(&str, Check); 23] = [
     ("AgentRef", decoded::<v1::AgentRef>),
     ("CreateSessionRequest", creation),
     ("DoctorRequest", decoded::<v1::DoctorRequest>),
@@ -240,6 +240,10 @@ pub const REQUESTS: [(&str, Check); 20] = [
     ("ShredRequest", decoded::<v1::ShredRequest>),
     ("StartRequest", start),
     ("StatusRequest", decoded::<v1::StatusRequest>),
+    // New ones come last: the corpus names them by their place.
+    ("BlobPart", decoded::<v1::BlobPart>),
+    ("GetBlobRequest", decoded::<v1::GetBlobRequest>),
+    ("ListBlobsRequest", decoded::<v1::ListBlobsRequest>),
 ];
 
 /// The requests that a method takes, and none of which is checked; none, if all is well.

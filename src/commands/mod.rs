@@ -14,6 +14,7 @@ mod naming;
 mod evolve;
 mod rooms;
 mod session;
+mod blob;
 mod runs;
 mod report;
 mod eval;
@@ -106,6 +107,8 @@ enum Verb {
     Lineage(lineage::Lineage),
     Journal(journal::Journal),
     Session(session::Session),
+    #[command(name = "blob")]
+    Blobs(blob::Blobs),
     Store(store::Store),
     Pki(pki::Pki),
     Status(status::Status),
@@ -166,6 +169,7 @@ impl Verb {
                 Self::Lineage(verb) => verb.run(context).await,
                 Self::Journal(verb) => verb.run(context).await,
                 Self::Session(verb) => verb.run(context).await,
+                Self::Blobs(verb) => verb.run(context).await,
                 Self::Store(verb) => verb.run(context).await,
                 Self::Status(verb) => verb.run(context).await,
                 Self::Doctor(verb) => verb.run(context).await,
@@ -193,6 +197,7 @@ impl Verb {
             Self::Lineage(_) => "lineage",
             Self::Journal(_) => "journal",
             Self::Session(_) => "session",
+            Self::Blobs(_) => "blob",
             Self::Store(_) => "store",
             Self::Pki(_) => "pki",
             Self::Status(_) => "status",

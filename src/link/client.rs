@@ -23,10 +23,10 @@ use crate::{
         fault::{Fault, chain},
         limits::MAX_GRPC_MESSAGE,
         v1::{
-            self, agents_client::AgentsClient, evaluations_client::EvaluationsClient,
-            journals_client::JournalsClient, lineage_client::LineageClient,
-            operations_client::OperationsClient, rooms_client::RoomsClient,
-            runs_client::RunsClient, sessions_client::SessionsClient,
+            self, agents_client::AgentsClient, blobs_client::BlobsClient,
+            evaluations_client::EvaluationsClient, journals_client::JournalsClient,
+            lineage_client::LineageClient, operations_client::OperationsClient,
+            rooms_client::RoomsClient, runs_client::RunsClient, sessions_client::SessionsClient,
         },
     },
 };
@@ -82,6 +82,7 @@ clients! {
     journals: JournalsClient, "Calls for journals.";
     sessions: SessionsClient, "Calls about sessions.";
     rooms: RoomsClient, "Calls about rooms.";
+    blobs: BlobsClient, "Calls about blobs.";
     operations: OperationsClient, "Calls about the daemon itself.";
 }
 

@@ -74,6 +74,10 @@ pub enum BlobKind {
     SessionKey = 9,
     /// What a result depends on; only its digest is used, as a keyed one.
     Result = 10,
+    /// A part of a blob; the keyed digest of the whole names the blob.
+    Part = 11,
+    /// A blob's name and digest.
+    Label = 12,
 }
 
 impl BlobKind {
@@ -89,6 +93,8 @@ impl BlobKind {
             Self::Genome => "genome",
             Self::SessionKey => "session key",
             Self::Result => "result",
+            Self::Part => "part of a blob",
+            Self::Label => "label of a blob",
         }
     }
 }

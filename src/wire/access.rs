@@ -30,7 +30,7 @@ impl Class {
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// The methods by their path, the role that each needs, and its class.
-const METHODS: [(&str, Role, Class); 31] = [
+const METHODS: [(&str, Role, Class); 34] = [
     ("/darwin.v1.Runs/Start", User, Batch),
     ("/darwin.v1.Runs/List", Reader, Interactive),
     ("/darwin.v1.Runs/Show", Reader, Interactive),
@@ -59,6 +59,9 @@ const METHODS: [(&str, Role, Class); 31] = [
     ("/darwin.v1.Rooms/Enter", User, Interactive),
     ("/darwin.v1.Rooms/Invite", User, Interactive),
     ("/darwin.v1.Rooms/List", Reader, Interactive),
+    ("/darwin.v1.Blobs/Put", User, Batch),
+    ("/darwin.v1.Blobs/Get", Reader, Batch),
+    ("/darwin.v1.Blobs/List", Reader, Interactive),
     ("/darwin.v1.Operations/Status", Reader, Interactive),
     ("/darwin.v1.Operations/Doctor", User, Batch),
     // It reads all that is stored, of all users.

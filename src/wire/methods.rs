@@ -65,6 +65,7 @@ mod tests {
             ("Sessions", "Shred"),
             ("Rooms", "Enter"),
             ("Rooms", "Invite"),
+            ("Blobs", "Put"),
             ("Operations", "Shutdown"),
         ];
         assert_eq!(names, expected);

@@ -31,6 +31,7 @@ mod overload;
 mod faults;
 mod sessions;
 mod rooms;
+mod blobs;
 mod traces;
 mod certificates;
 mod outside;

@@ -224,6 +224,7 @@ impl Committer {
             rows.appended.extend(more.appended);
             rows.blobs.extend(more.blobs);
             rows.results.extend(more.results);
+            rows.parts.extend(more.parts);
             blocks.extend(more_blocks);
             marks.extend(more_marks);
             runs.extend(prepared.run.filter(|run| !runs.contains(run)));

@@ -5,7 +5,10 @@ use std::{io, path::PathBuf, sync::Arc};
 use crate::{
     code::Code,
     daemon::store::error::StoreError,
-    domain::id::{AgentId, RunId, SessionId},
+    domain::{
+        digest::Digest,
+        id::{AgentId, RunId, SessionId},
+    },
     provenance::error::Error as FormatError,
     resilience::deadline::Late,
 };
@@ -79,6 +82,18 @@ pub enum RegistryError {
          again; `darwin lineage` still shows and verifies its agents"
     )]
     Shredded(SessionId),
+    /// There is no such blob.
+    #[error("there is no blob {0} in this session; `darwin blob list` shows those that there are")]
+    NoBlob(Digest),
+    /// A blob of which parts are missing.
+    #[error("blob {0} is not there yet: `darwin blob put` of the same file goes on with it")]
+    Unfinished(Digest),
+    /// A blob whose content is not what its digest says.
+    #[error(
+        "what came is not what the digest {0} says: the file changed meanwhile, or is damaged; \
+         nothing of it is kept, put it again"
+    )]
+    Mistaken(Digest),
     /// A key file can't be used.
     #[error("the key file {path}: {why}", path = path.display())]
     Key {
@@ -107,13 +122,16 @@ impl RegistryError {
         match self {
             Self::Store(error) => error.code(),
             Self::Format(error) => error.code(),
-            Self::NotFound { .. } => Code::NotFound,
-            Self::Ambiguous { .. } | Self::Namesakes(_) | Self::Invalid(_) => Code::InvalidInput,
+            Self::NotFound { .. } | Self::NoBlob(_) => Code::NotFound,
+            Self::Ambiguous { .. } | Self::Namesakes(_) | Self::Invalid(_) | Self::Mistaken(_) => {
+                Code::InvalidInput
+            }
             Self::Conflict { .. }
             | Self::Orphan { .. }
             | Self::SessionClosed(_)
             | Self::SessionOpen(_)
-            | Self::AtWork { .. } => Code::Conflict,
+            | Self::AtWork { .. }
+            | Self::Unfinished(_) => Code::Conflict,
             Self::Shredded(_) => Code::Denied,
             Self::Key { code, .. } => *code,
             Self::Late(late) => late.code(),

@@ -17,6 +17,7 @@ pub mod runs;
 pub mod lineage;
 pub mod reader;
 pub mod append;
+pub mod blobs;
 pub mod journal;
 mod columns;
 pub mod verify;
@@ -33,6 +34,8 @@ mod test_append;
 mod test_sessions;
 #[cfg(test)]
 mod test_reading;
+#[cfg(test)]
+mod test_blobs;
 #[cfg(test)]
 mod test_damage;
 
@@ -62,6 +65,7 @@ use crate::{
                 rows::{Change, RunRow},
             },
         },
+        turns::Turns,
     },
     domain::id::{AgentId, RunId, SessionId, Slot},
     provenance::sign::{KeyRing, Signer},
@@ -132,6 +136,8 @@ struct Inner {
     reads: Semaphore,
     /// Held while something is looked for and then made.
     making: AsyncMutex<()>,
+    /// The blobs that are being stored.
+    uploads: Turns<[u8; 32]>,
 }
 
 /// The most reads of whole journals at once.
@@ -226,6 +232,7 @@ impl Registry {
             ended,
             reads: Semaphore::new(READS),
             making: AsyncMutex::default(),
+            uploads: Turns::default(),
         };
         Ok(Self { inner: Arc::new(inner), marks: Vec::new() })
     }

@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use cid::Cid;
 use opentelemetry::trace::SpanContext;
 use tokio::{
@@ -32,6 +33,7 @@ use crate::{
         Warm,
         marks::Mark,
         rows::{AgentRow, BlobRow, Change, Group, NewAgent, NewHead, NewResult, Node},
+        uploads::NewPart,
     },
     domain::{
         digest::Digest,
@@ -97,6 +99,8 @@ pub enum What {
     Agents(Option<Running>, Vec<Finished>),
     /// More entries in an agent's journal.
     Entries(AgentId, Vec<Vec<Event>>),
+    /// The next part of a blob: the blob's id, the part's number, and its content.
+    Part([u8; 32], u64, Bytes),
 }
 
 /// What is ready to be committed.
@@ -244,8 +248,36 @@ impl Preparer {
             What::Agents(run, batch) => {
                 Ok((run.map(|run| run.id), self.agents(run, session, batch)?))
             }
+            What::Part(of, number, content) => {
+                Ok((None, self.part(session, of, number, &content)?))
+            }
             What::Entries(agent, entries) => Ok((None, self.append(agent, session, &entries)?)),
         }
+    }
+
+    /// Seals a part of a blob.
+    fn part(
+        &mut self,
+        session: &Session,
+        of: [u8; 32],
+        number: u64,
+        content: &[u8],
+    ) -> Result<Work, RegistryError> {
+        // A salt of its own: a part that comes again, after a crash, may be another one.
+        let blocks = session.sealer.seal_blocks(BlobKind::Part, content, self.salt()?)?;
+        let mut work = Work::default();
+        let part = |block: &Block| NewPart { of, number, cid: block.cid };
+        work.rows.parts.extend(blocks.iter().map(part));
+        work.blocks = blocks;
+        Ok(work)
+    }
+
+    fn salt(&mut self) -> Result<[u8; 32], RegistryError> {
+        let salt = self.salts.next();
+        if self.salts.failed() {
+            return Err(RegistryError::Invalid("the system has no random numbers".to_owned()));
+        }
+        Ok(salt)
     }
 
     /// Continues an agent's journal behind what was handed in before.

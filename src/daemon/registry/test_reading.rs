@@ -21,7 +21,7 @@ use crate::{
         journal::{Event, EventKind},
         lifecycle::Verdict,
     },
-    provenance::export::Export,
+    provenance::{digest::sha256, export::Export},
 };
 
 /// All pages of a walk.
@@ -220,6 +220,12 @@ async fn nothing_secret_stands_in_clear_on_disk() {
     registry.submit(Some(run), session_id(), batch).await.unwrap().await.unwrap();
     registry.save_checkpoint(run, 1, b"a very secret state").await.unwrap();
     registry.set_context(session_id(), "a very secret note").await.unwrap();
+    let mut blob = registry
+        .store_blob(session_id(), sha256(secret), secret.len() as u64, "very secret weights")
+        .await
+        .unwrap();
+    blob.write(secret).await.unwrap();
+    blob.finish().await.unwrap();
     registry.close().await;
     let (mut folders, mut files) = (vec![dir.path().to_owned()], 0);
     while let Some(folder) = folders.pop() {

@@ -32,6 +32,7 @@ use crate::{
                 AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow,
                 SessionRow, Walked,
             },
+            uploads::UploadRow,
         },
     },
     domain::id::{AgentId, RunId, SessionId},
@@ -151,6 +152,15 @@ impl WarmBackend for Flaky {
     }
     async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Answer<Option<Mark>> {
         self.real.rows().mark(sender, key).await
+    }
+    async fn upload(&self, id: [u8; 32]) -> Answer<Option<UploadRow>> {
+        self.real.rows().upload(id).await
+    }
+    async fn uploads(&self, session: SessionId, limit: usize) -> Answer<Vec<UploadRow>> {
+        self.real.rows().uploads(session, limit).await
+    }
+    async fn parts(&self, id: [u8; 32], from: u64, limit: usize) -> Answer<Vec<Cid>> {
+        self.real.rows().parts(id, from, limit).await
     }
     async fn count(&self) -> Answer<u64> {
         self.real.rows().count().await

@@ -10,6 +10,7 @@ mod runs;
 mod evaluations;
 mod sessions;
 mod rooms;
+mod blobs;
 mod agents;
 mod lineage;
 mod journals;
@@ -35,10 +36,10 @@ use crate::{
         limits::MAX_GRPC_MESSAGE,
         methods::METHODS,
         v1::{
-            agents_server::AgentsServer, evaluations_server::EvaluationsServer,
-            journals_server::JournalsServer, lineage_server::LineageServer,
-            operations_server::OperationsServer, rooms_server::RoomsServer,
-            runs_server::RunsServer, sessions_server::SessionsServer,
+            agents_server::AgentsServer, blobs_server::BlobsServer,
+            evaluations_server::EvaluationsServer, journals_server::JournalsServer,
+            lineage_server::LineageServer, operations_server::OperationsServer,
+            rooms_server::RoomsServer, runs_server::RunsServer, sessions_server::SessionsServer,
         },
     },
 };
@@ -142,6 +143,7 @@ fn routes(context: Arc<Context>) -> Routes {
         .add_service(service!(EvaluationsServer, evaluations))
         .add_service(service!(SessionsServer, sessions))
         .add_service(service!(RoomsServer, rooms))
+        .add_service(service!(BlobsServer, blobs))
         .add_service(service!(AgentsServer, agents))
         .add_service(service!(LineageServer, lineage))
         .add_service(service!(JournalsServer, journals))

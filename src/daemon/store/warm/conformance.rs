@@ -412,7 +412,7 @@ async fn sessions_runs_checkpoints_and_blobs_are_kept() {
             appended: Vec::new(),
             blobs: vec![BlobRow { mac: [5; 32], cids: vec![Block::raw(vec![1]).cid; 3] }],
             results: vec![NewResult { key: [7; 32], agent: 3 }],
-            extent: None,
+            ..Group::default()
         });
         warm.write(vec![group, Change::Checkpoint(run(), 7, Bytes::from_static(b"one"))])
             .await

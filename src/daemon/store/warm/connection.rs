@@ -18,12 +18,13 @@ const BUSY: Duration = Duration::from_secs(10);
 const READERS: Duration = Duration::from_secs(2);
 
 /// The steps from an empty database to the present schema; the version is the place, from 1.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("0001_initial", include_str!("../../../../migrations/sqlite/0001_initial.sql")),
     ("0002_results", include_str!("../../../../migrations/sqlite/0002_results.sql")),
     ("0003_session_names", include_str!("../../../../migrations/sqlite/0003_session_names.sql")),
     ("0004_origins", include_str!("../../../../migrations/sqlite/0004_origins.sql")),
     ("0005_once", include_str!("../../../../migrations/sqlite/0005_once.sql")),
+    ("0006_uploads", include_str!("../../../../migrations/sqlite/0006_uploads.sql")),
 ];
 
 /// The schema version that this program reads and writes.

@@ -1,6 +1,7 @@
 //! The warm tier: rows about sessions, runs and agents, and the edges between agents.
 
 pub mod marks;
+pub mod uploads;
 pub mod rows;
 pub mod connection;
 mod write;
@@ -26,6 +27,7 @@ use marks::Mark;
 use rows::{
     AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow, Walked,
 };
+use uploads::UploadRow;
 
 /// The most rows that one question is answered with, but for [`WarmBackend::agents`] and
 /// [`WarmBackend::results`].
@@ -150,6 +152,16 @@ pub trait WarmBackend: Send + Sync {
     /// The call of that sender with that idempotency key, if it was made: one of the last
     /// [`marks::MARKS`], within [`marks::MARK_MS`].
     async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Result<Option<Mark>, StoreError>;
+
+    /// The blob whose content has that keyed digest.
+    async fn upload(&self, id: [u8; 32]) -> Result<Option<UploadRow>, StoreError>;
+
+    /// At most `limit` blobs of a session, the last begun first.
+    async fn uploads(&self, session: SessionId, limit: usize)
+    -> Result<Vec<UploadRow>, StoreError>;
+
+    /// At most `limit` blocks of a blob's parts, from number `from` on.
+    async fn parts(&self, id: [u8; 32], from: u64, limit: usize) -> Result<Vec<Cid>, StoreError>;
 
     /// How many agents there are.
     async fn count(&self) -> Result<u64, StoreError>;

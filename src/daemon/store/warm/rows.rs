@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use cid::Cid;
 
-use super::marks::Mark;
+use super::{
+    marks::Mark,
+    uploads::{NewPart, NewUpload},
+};
 use crate::{
     daemon::store::cold::Extent,
     domain::{
@@ -291,6 +294,10 @@ pub enum Change {
     Checkpoint(RunId, u64, Bytes),
     /// Notes a public signing key with its fingerprint and the time of its first use.
     SigningKey([u8; 32], [u8; 32], u64),
+    /// Begins a blob.
+    NewUpload(NewUpload),
+    /// Says of a blob that is not done whether it is whole; what is not is forgotten.
+    EndUpload([u8; 32], bool),
     /// Notes that a call was made. A second one of that sender and key is a conflict.
     Mark(Mark),
     /// Changes nothing. Once it is durable, a write that failed before it with an outcome that
@@ -312,6 +319,8 @@ pub struct Group {
     pub blobs: Vec<BlobRow>,
     /// The results that can be found again; what was there before stays.
     pub results: Vec<NewResult>,
+    /// The next parts of blobs, in their order.
+    pub parts: Vec<NewPart>,
     /// The segment that holds their blocks, and its new length.
     pub extent: Option<Extent>,
 }

@@ -19,6 +19,7 @@ use super::{
         AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow,
         Walked,
     },
+    uploads::{self, UploadRow},
     write::{self, Operators},
 };
 use crate::{
@@ -254,6 +255,24 @@ impl WarmBackend for SqliteWarm {
 
     async fn mark(&self, sender: [u8; 32], key: [u8; 16]) -> Result<Option<Mark>, StoreError> {
         self.answer("looking for a call", move |open| marks::find(open, sender, key)).await
+    }
+
+    async fn upload(&self, id: [u8; 32]) -> Result<Option<UploadRow>, StoreError> {
+        self.answer("looking for a blob", move |open| uploads::find(open, id)).await
+    }
+
+    async fn uploads(
+        &self,
+        session: SessionId,
+        limit: usize,
+    ) -> Result<Vec<UploadRow>, StoreError> {
+        let limit = limit.min(PAGE);
+        self.answer("listing blobs", move |open| uploads::of(open, session, limit)).await
+    }
+
+    async fn parts(&self, id: [u8; 32], from: u64, limit: usize) -> Result<Vec<Cid>, StoreError> {
+        let limit = limit.min(PAGE);
+        self.answer("reading a blob", move |open| uploads::parts(open, id, from, limit)).await
     }
 
     async fn count(&self) -> Result<u64, StoreError> {

@@ -20,6 +20,7 @@ use super::{
         NewSession, Node, Origin, StopOverride,
     },
     sqlite::SqliteWarm,
+    uploads::NewUpload,
 };
 use crate::{
     code::Code,
@@ -142,6 +143,10 @@ fn plain() -> impl Strategy<Value = Change> {
             .prop_map(|(n, generation, sealed)| Change::Checkpoint(run(n), generation, sealed)),
         3 => (0..3_u8, ms()).prop_map(|(n, ms)| Change::SigningKey([n; 32], [9 - n; 32], ms)),
         2 => (0..3_u8, 0..3_u8, ms()).prop_map(|(sender, key, at_ms)| Change::Mark(mark(sender, key, at_ms))),
+        2 => (0..2_u8, number(), ms()).prop_map(|(id, of, begun_ms)| Change::NewUpload(NewUpload {
+            id: [id; 32], session: session(of), size: 9, sealed: Bytes::new(), begun_ms,
+        })),
+        1 => (0..2_u8, any::<bool>()).prop_map(|(id, whole)| Change::EndUpload([id; 32], whole)),
         1 => Just(Change::Settle),
     ]
 }
@@ -257,6 +262,10 @@ async fn answers(rows: &dyn WarmBackend) -> Vec<String> {
     told(&mut out, "signing keys", rows.signing_keys().await);
     for (sender, key) in (0..3).flat_map(|sender| (0..3).map(move |key| (sender, key))) {
         told(&mut out, "a call", rows.mark([sender; 32], [key; 16]).await);
+    }
+    for id in 0..2 {
+        told(&mut out, "a blob", rows.upload([id; 32]).await);
+        told(&mut out, "blobs", rows.uploads(session(id), 9).await);
     }
     for limit in [0, 1, 2, usize::MAX] {
         for closed_too in [false, true] {

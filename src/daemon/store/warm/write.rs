@@ -7,6 +7,7 @@ use rusqlite::{Connection, Error, OptionalExtension, TransactionBehavior, params
 use super::{
     marks,
     rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride},
+    uploads,
 };
 use crate::{
     daemon::store::error::StoreError,
@@ -102,6 +103,8 @@ fn one(open: &Connection, operators: &mut Operators, change: &Change) -> Result<
                        ON CONFLICT (id) DO NOTHING";
             open.execute(sql, params![id, public, int(*from_ms)]).map(drop)
         }
+        Change::NewUpload(new) => uploads::begin(open, new),
+        Change::EndUpload(id, whole) => uploads::end(open, *id, *whole),
         Change::Mark(mark) => marks::add(open, mark),
         // What changes nothing is not written, so this takes back what it has written. It takes
         // the place in the log where a commit that failed may have left its pages.
@@ -282,6 +285,7 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
     for row in &group.results {
         result.execute((row.key, row.agent))?;
     }
+    uploads::add(open, &group.parts)?;
     let Some(extent) = group.extent else { return Ok(()) };
     open.prepare_cached(
         "INSERT INTO segment (number, length) VALUES (?1, ?2)

@@ -1,0 +1,498 @@
+//! `darwin blob`: files of any size, kept with a session.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Subcommand, ValueHint};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::{
+    code::Code,
+    domain::digest::Digest,
+    link::client::Link,
+    provenance::digest::Hasher,
+    resilience::backoff::Backoff,
+    wire::v1::{Blob, BlobPart, GetBlobRequest, ListBlobsRequest, NewBlob, blob_part::What},
+};
+
+use super::{
+    context::{Context, now_ms},
+    error::Failure,
+    output::{Live, Side},
+    text::{ago, bytes, plain},
+};
+
+/// How much is read and sent at once, in bytes.
+const PIECE: usize = 512 << 10;
+/// Pieces that are read ahead.
+const AHEAD: usize = 4;
+/// The most blobs of a listing.
+const MOST: u32 = 1000;
+/// How often in a row it is tried again without getting on.
+const ATTEMPTS: u32 = 5;
+/// How long before the first time, and before the last.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
+/// How often the progress is shown.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Keep files of any size with a session: weights, data sets
+///
+/// A blob is named by the SHA-256 digest of its content, and sealed with the session's key. What was
+/// interrupted goes on where it stopped: give the same command again.
+#[derive(Debug, Args)]
+pub struct Blobs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Store a file, and print its digest
+    #[command(after_help = "Examples:
+  darwin blob put weights.safetensors
+  darwin blob put data.tar --session packing --name training-data")]
+    Put {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// What you call it; without it, the file's name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        session: Of,
+    },
+    /// Write a blob to a file or to stdout, checked against its digest
+    #[command(after_help = "Examples:
+  darwin blob get 9f86d081884c -o weights.safetensors
+  darwin blob get training-data | tar x")]
+    Get {
+        /// Its digest, a unique start of it, or its name
+        blob: String,
+        /// The file; - or nothing: stdout
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        session: Of,
+    },
+    /// List a session's blobs, the last begun first
+    #[command(after_help = "Examples:
+  darwin blob list
+  darwin blob list --session packing --json | jq -r '.blobs[].digest'")]
+    List {
+        #[command(flatten)]
+        session: Of,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Of {
+    /// The session's id, a unique start of it, or its name; without it, your default session
+    #[arg(long, default_value = "", hide_default_value = true)]
+    session: String,
+}
+
+impl Blobs {
+    pub async fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self.verb {
+            Verb::Put { file, name, session } => put(context, &file, name, session.session).await,
+            Verb::Get { blob, output, session } => {
+                let output = output.filter(|path| path != Path::new("-"));
+                get(context, &blob, output.as_deref(), session.session).await
+            }
+            Verb::List { session } => list(context, session.session).await,
+        }
+    }
+}
+
+async fn put(
+    context: &mut Context,
+    path: &Path,
+    name: Option<String>,
+    session: String,
+) -> Result<(), Failure> {
+    let of_file = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.unwrap_or_else(of_file);
+    let cannot = |error: &_| Failure::file("read", path, error);
+    let mut progress = Progress::new(context, "reading");
+    let file = File::open(path).map_err(|error| cannot(&error))?;
+    let (digest, size) = hash(file, &mut progress).map_err(|error| cannot(&error))?;
+    let new = NewBlob { session, digest: digest.0.to_vec().into(), size, name: name.clone() };
+    let mut progress = Progress::new(context, "storing");
+    let (mut have, mut sent) = (0, 0);
+    let mut tries = Tries::default();
+    loop {
+        let link = context.link().await?;
+        let before = have;
+        match send(&link, &new, path, &mut have, &mut progress).await {
+            Ok(from) => {
+                sent += size - from;
+                break;
+            }
+            Err(failure) => {
+                sent += have - before.min(have);
+                tries.again(failure, have > before).await?;
+            }
+        }
+    }
+    drop(progress);
+    if context.out.json() {
+        let digest = digest.to_string();
+        let fields = json!({"digest": digest, "name": name, "size": size, "sent": sent});
+        return context.out.document("blob", fields);
+    }
+    let what = if sent == 0 && size > 0 { "was there already" } else { "stored" };
+    context.out.note(format_args!("{}, {}: {what}", plain(&name), bytes(size)));
+    context.out.line(digest)
+}
+
+/// Sends what the daemon doesn't have of a file; gives from where on. `have` is how much it has.
+async fn send(
+    link: &Link,
+    new: &NewBlob,
+    path: &Path,
+    have: &mut u64,
+    progress: &mut Progress,
+) -> Result<u64, Failure> {
+    let (parts, stream) = mpsc::channel(AHEAD);
+    let part = |what| BlobPart { what: Some(what) };
+    // There is room for the first.
+    let _ = parts.try_send(part(What::Begin(new.clone())));
+    let mut states = link.blobs().put(ReceiverStream::new(stream)).await?.into_inner();
+    let cut = || Failure::new(Code::Unavailable, "the daemon went away before the blob was stored");
+    let first = states.message().await?.ok_or_else(cut)?;
+    *have = first.have;
+    if first.done {
+        return Ok(new.size);
+    }
+    let (from, path) = (first.have, path.to_owned());
+    // The file is read on a thread that may wait for it.
+    let reading = thread::spawn(move || -> std::io::Result<()> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        while let Some(piece) = piece(&mut file)? {
+            if parts.blocking_send(part(What::Data(piece.into()))).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let mut done = false;
+    while let Some(state) = states.message().await? {
+        (*have, done) = (state.have, state.done);
+        progress.show(*have, new.size);
+    }
+    if done {
+        return Ok(from);
+    }
+    match reading.join() {
+        Ok(Err(error)) => {
+            Err(Failure::new(Code::of(&error, Code::InvalidInput), error.to_string()))
+        }
+        _ => Err(cut()),
+    }
+}
+
+async fn get(
+    context: &mut Context,
+    name: &str,
+    output: Option<&Path>,
+    session: String,
+) -> Result<(), Failure> {
+    if output.is_none() && (context.out.data_tty() || context.out.json()) {
+        return Err(Failure::usage("a blob's content is neither for a terminal nor JSON")
+            .hint("name a file: -o FILE"));
+    }
+    let link = context.link().await?;
+    let blob = find(&link, name, &session).await?;
+    let digest = digest(&blob)?;
+    let mut progress = Progress::new(context, "fetching");
+    let mut target = Target::open(output, digest, &mut progress)?;
+    let (resumed, mut tries, mut link) = (target.written, Tries::default(), Some(link));
+    loop {
+        let before = target.written;
+        let link = match link.take() {
+            Some(link) => link,
+            None => context.link().await?,
+        };
+        match fetch(context, &link, &session, &blob, &mut target, &mut progress).await {
+            Ok(()) => break,
+            Err(failure) => tries.again(failure, target.written > before).await?,
+        }
+    }
+    let written = target.written;
+    target.finish(digest)?;
+    drop(progress);
+    let Some(path) = output else { return Ok(()) };
+    if context.out.json() {
+        let path = path.display().to_string();
+        let fields = json!({
+            "digest": digest.to_string(), "name": blob.name, "size": written,
+            "received": written - resumed, "path": path,
+        });
+        return context.out.document("blob", fields);
+    }
+    context.out.note(format_args!("wrote {} to {}", bytes(written), path.display()));
+    Ok(())
+}
+
+async fn fetch(
+    context: &mut Context,
+    link: &Link,
+    session: &str,
+    blob: &Blob,
+    target: &mut Target,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let request = GetBlobRequest {
+        session: session.to_owned(),
+        digest: blob.digest.clone(),
+        offset: target.written,
+    };
+    let mut pieces = link.blobs().get(request).await?.into_inner();
+    let mut size = None;
+    while let Some(piece) = pieces.message().await? {
+        target.write(context, &piece.data)?;
+        progress.show(target.written, piece.size);
+        size = Some(piece.size);
+    }
+    if size == Some(target.written) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Unavailable, "the daemon went away before the whole blob came"))
+}
+
+async fn list(context: &mut Context, session: String) -> Result<(), Failure> {
+    let link = context.link().await?;
+    let request = ListBlobsRequest { session, limit: MOST };
+    let blobs = link.blobs().list(request).await?.into_inner().blobs;
+    if context.out.json() {
+        let blobs: Result<Vec<Value>, Failure> = blobs.iter().map(fields).collect();
+        return context.out.document("blobs", json!({"blobs": blobs?}));
+    }
+    if blobs.is_empty() {
+        context.out.note("no blobs; `darwin blob put FILE` stores one");
+        return Ok(());
+    }
+    let now = now_ms();
+    let rows: Result<Vec<_>, Failure> = blobs
+        .iter()
+        .map(|blob| {
+            let share = blob.have.saturating_mul(100) / blob.size.max(1);
+            let state = if blob.done { "whole".to_owned() } else { format!("{share} % of it") };
+            let digest = digest(blob)?.to_string()[..16].to_owned();
+            let begun = ago(blob.begun_ms, now);
+            Ok([digest, plain(&blob.name), bytes(blob.size), state, begun])
+        })
+        .collect();
+    let heads = [
+        ("DIGEST", Side::Left),
+        ("NAME", Side::Left),
+        ("SIZE", Side::Right),
+        ("STATE", Side::Left),
+        ("BEGUN", Side::Left),
+    ];
+    context.out.table(heads, &rows?)
+}
+
+fn fields(blob: &Blob) -> Result<Value, Failure> {
+    let Blob { name, size, have, done, begun_ms, .. } = blob;
+    let digest = digest(blob)?.to_string();
+    Ok(json!({
+        "digest": digest, "name": name, "size": size, "have": have, "whole": done,
+        "begun_ms": begun_ms,
+    }))
+}
+
+fn digest(blob: &Blob) -> Result<Digest, Failure> {
+    let odd =
+        |_| Failure::new(Code::Bug, "the daemon names a blob by something else than a digest");
+    blob.digest[..].try_into().map(Digest).map_err(odd)
+}
+
+/// The blob that a user names: by its digest, the start of it that no other has, or its name.
+async fn find(link: &Link, name: &str, session: &str) -> Result<Blob, Failure> {
+    let request = ListBlobsRequest { session: session.to_owned(), limit: MOST };
+    let blobs = link.blobs().list(request).await?.into_inner().blobs;
+    let mut found = Vec::new();
+    for blob in blobs {
+        let start = name.len() >= 4 && digest(&blob)?.to_string().starts_with(name);
+        if start || blob.name == name {
+            found.push(blob);
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => match name.parse::<Digest>() {
+            // It may be older than those of a listing.
+            Ok(whole) => Ok(Blob { digest: whole.0.to_vec().into(), ..Blob::default() }),
+            Err(_) => {
+                let text = format!("there is no blob “{name}” in this session");
+                Err(Failure::new(Code::NotFound, text).hint("darwin blob list"))
+            }
+        },
+        several => {
+            let text = format!("{several} blobs of this session are called “{name}”");
+            Err(Failure::new(Code::InvalidInput, text)
+                .hint("name one by its digest: darwin blob list"))
+        }
+    }
+}
+
+/// Hashes what is left of a file: its digest and its size.
+fn hash(mut file: File, progress: &mut Progress) -> std::io::Result<(Digest, u64)> {
+    let whole = file.metadata()?.len();
+    let (mut hasher, mut size) = (Hasher::default(), 0);
+    while let Some(piece) = piece(&mut file)? {
+        hasher.update(&piece);
+        size += piece.len() as u64;
+        progress.show(size, whole);
+    }
+    Ok((hasher.finish(), size))
+}
+
+fn piece(file: &mut File) -> std::io::Result<Option<Vec<u8>>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    file.take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok((!piece.is_empty()).then_some(piece))
+}
+
+/// What is left of the patience with a daemon that goes away.
+#[derive(Default)]
+struct Tries {
+    failed: u32,
+    backoff: Option<Backoff>,
+}
+
+impl Tries {
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// With the failure, if trying again is of no use or was of none for too long.
+    async fn again(&mut self, failure: Failure, got_on: bool) -> Result<(), Failure> {
+        if got_on {
+            *self = Self::default();
+        }
+        self.failed += 1;
+        let away = matches!(failure, Failure::Fault { code: Code::Unavailable, .. });
+        if !away || self.failed > ATTEMPTS {
+            let hint = "what came so far is kept: the same command goes on with it";
+            return Err(if away { failure.hint(hint) } else { failure });
+        }
+        let wait = self.backoff.get_or_insert(BACKOFF).next(rand::random());
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}
+
+/// Where a blob goes: a file that appears when it is whole, or stdout.
+struct Target {
+    file: Option<Part>,
+    hasher: Hasher,
+    written: u64,
+}
+
+/// What came of a file.
+struct Part {
+    file: File,
+    path: PathBuf,
+    whole: PathBuf,
+}
+
+impl Target {
+    /// Goes on with what came of this blob before, if something did.
+    fn open(path: Option<&Path>, digest: Digest, progress: &mut Progress) -> Result<Self, Failure> {
+        let Some(whole) = path else {
+            return Ok(Self { file: None, hasher: Hasher::default(), written: 0 });
+        };
+        let mut name = whole.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", &digest.to_string()[..12]));
+        let (path, whole) = (whole.with_file_name(name), whole.to_owned());
+        let cannot = |error: &_| Failure::file("write", &whole, error);
+        let mut options = File::options();
+        let options = options.create(true).truncate(false).read(true).write(true);
+        let mut file = options.open(&path).map_err(|error| cannot(&error))?;
+        let (mut hasher, mut written) = (Hasher::default(), 0);
+        while let Some(piece) = piece(&mut file).map_err(|error| cannot(&error))? {
+            hasher.update(&piece);
+            written += piece.len() as u64;
+            progress.show(written, 0);
+        }
+        Ok(Self { file: Some(Part { file, path, whole }), hasher, written })
+    }
+
+    fn write(&mut self, context: &mut Context, bytes: &[u8]) -> Result<(), Failure> {
+        match &mut self.file {
+            None => context.out.raw(bytes)?,
+            Some(Part { file, whole, .. }) => {
+                let written = file.write_all(bytes);
+                written.map_err(|error| Failure::file("write", whole, &error))?;
+            }
+        }
+        self.hasher.update(bytes);
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Gives the file its name, if its content is what it should be.
+    fn finish(self, digest: Digest) -> Result<(), Failure> {
+        let sound = self.hasher.finish() == digest;
+        if let Some(Part { file, path, whole }) = self.file {
+            let ended = if sound {
+                file.sync_all().and_then(|()| fs::rename(&path, &whole))
+            } else {
+                fs::remove_file(&path)
+            };
+            ended.map_err(|error| Failure::file("write", &whole, &error))?;
+        }
+        if sound {
+            return Ok(());
+        }
+        let text = format!("what came is not what the digest {digest} says");
+        let hint = "get it again; if that fails too: darwin store verify";
+        Err(Failure::new(Code::Corrupt, text).hint(hint))
+    }
+}
+
+/// How far it is, on a terminal.
+struct Progress {
+    live: Option<Live>,
+    doing: &'static str,
+    shown: Option<Instant>,
+    /// When it began, and from where.
+    began: Option<(Instant, u64)>,
+}
+
+impl Progress {
+    fn new(context: &Context, doing: &'static str) -> Self {
+        Self { live: context.out.live(), doing, shown: None, began: None }
+    }
+
+    fn show(&mut self, done: u64, whole: u64) {
+        let Some(live) = &mut self.live else { return };
+        let now = Instant::now();
+        let (began, first) = *self.began.get_or_insert((now, done));
+        if self.shown.is_some_and(|shown| now - shown < EVERY) {
+            return;
+        }
+        self.shown = Some(now);
+        let share = if whole == 0 {
+            String::new()
+        } else {
+            format!(" of {}, {} %", bytes(whole), done.saturating_mul(100) / whole)
+        };
+        let seconds = (now - began).as_secs_f64();
+        let rate = if seconds < 0.5 {
+            String::new()
+        } else {
+            format!(", {}/s", bytes(((done - first) as f64 / seconds) as u64))
+        };
+        live.show(&[format!("{} {}{share}{rate}", self.doing, bytes(done))]);
+    }
+}
