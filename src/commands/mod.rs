@@ -14,6 +14,7 @@ mod naming;
 mod evolve;
 mod rooms;
 mod session;
+mod transfer;
 mod blob;
 mod runs;
 mod report;

@@ -210,7 +210,11 @@ where
         let now = Instant::now();
         let new = || Breaker::new(Settings::default(), now);
         let mut peer = lock(&self.peer);
-        peer.breakers.entry((self.method.service, self.method.name)).or_insert_with(new).admit(now)
+        let key = (self.method.service, self.method.name);
+        let breaker = peer.breakers.entry(key).or_insert_with(new);
+        let admitted = breaker.admit(now);
+        show(key, breaker);
+        admitted
     }
 
     fn ended(&self, outcome: &Outcome) {
@@ -218,6 +222,7 @@ where
         if let Some(breaker) = lock(&self.peer).breakers.get_mut(&key) {
             let well = !matches!(outcome, Outcome::Failed);
             breaker.ended(well, Instant::now(), rand::random());
+            show(key, breaker);
         }
     }
 
@@ -232,14 +237,26 @@ where
     }
 }
 
+/// Shows a breaker to whatever collects this process's metrics.
+fn show((service, name): (&str, &str), breaker: &Breaker) {
+    let state = match breaker.state() {
+        State::Closed => 0.0,
+        State::HalfOpen => 1.0,
+        State::Open => 2.0,
+    };
+    metrics::gauge!("darwin_breaker_state", "method" => format!("/{service}/{name}")).set(state);
+}
+
 /// Tells the breaker of an attempt that its caller gave up.
 struct GivenUp<'a>(Option<(&'a Mutex<Peer>, &'static Method)>);
 
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         let Some((peer, method)) = self.0 else { return };
-        if let Some(breaker) = lock(peer).breakers.get_mut(&(method.service, method.name)) {
+        let key = (method.service, method.name);
+        if let Some(breaker) = lock(peer).breakers.get_mut(&key) {
             breaker.unknown(Instant::now());
+            show(key, breaker);
         }
     }
 }
@@ -402,6 +419,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_method_that_fails_too_often_is_not_called_until_it_works_again() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _shown = metrics::set_default_local_recorder(&recorder);
+        let state = |number| {
+            let line = "darwin_breaker_state{method=\"/darwin.v1.Operations/Status\"}";
+            recorder.handle().render().contains(&format!("{line} {number}\n"))
+        };
         let (transport, seen) = peer(unavailable(20));
         let careful = Careful::new(transport);
         let mut client = OperationsClient::new(careful.clone());
@@ -415,12 +438,14 @@ mod tests {
             let mut other = RunsClient::new(careful.clone());
             if denied == 5 {
                 assert_eq!(careful.broken().len(), 1, "{:?}", careful.broken());
+                assert!(state(2), "{}", recorder.handle().render());
                 let _ = other.list(v1::ListRunsRequest::default()).await;
             }
         }
         let calls = seen.lock().unwrap().len();
         assert!(denied > 20 && calls < 30, "{denied} times denied, {calls} calls went out");
         assert_eq!(careful.broken(), []);
+        assert!(state(0), "{}", recorder.handle().render());
     }
 
     #[tokio::test(start_paused = true)]

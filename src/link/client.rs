@@ -47,8 +47,8 @@ use super::{
 
 /// How long a connection may take to be made, its handshakes included.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How often an idle connection is checked, and how long the answer may take.
-const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How often a connection is checked on which somebody waits, and how long the answer may take.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
 
 /// What calls go over: one of two ways, in envelopes, and again where that is safe.
 pub type Transport = Careful<Switch<Calls<Dialer>, Sealed<Channel>>>;
@@ -100,8 +100,8 @@ impl Link {
         let session = Current::default();
         let target = Target::from_shared(format!("http://{address}"))
             .map_err(|error| LinkError::Setup(error.to_string()))?
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
+            .http2_keep_alive_interval(KEEPALIVE.0)
+            .keep_alive_timeout(KEEPALIVE.1)
             .keep_alive_while_idle(false);
         let process = match endpoint.pid {
             0 => String::new(),

@@ -4,13 +4,24 @@ use std::{
     fs,
     path::PathBuf,
     process::{Child, Stdio},
+    time::{Duration, Instant},
 };
 
-use darwin::provenance::digest::sha256;
+use darwin::{
+    code::Code,
+    link::client::Link,
+    provenance::digest::sha256,
+    wire::{
+        fault::Fault,
+        v1::{self, blob_part},
+    },
+};
+use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    home::until,
+    home::{Home, PATIENCE, until},
     shell::{Said, Shell},
 };
 
@@ -19,7 +30,7 @@ const MIB: usize = 1 << 20;
 /// A file of that size, no two parts of which are alike, and its digest.
 fn file(shell: &Shell, name: &str, size: usize) -> (PathBuf, Vec<u8>, String) {
     let seed = name.len() as u64;
-    let words = (0..size as u64 / 8 + 1)
+    let words = (0..=size as u64 / 8)
         .flat_map(|at| ((at + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ at).to_le_bytes());
     let content: Vec<u8> = words.take(size).collect();
     let digest = sha256(&content).to_string();
@@ -129,4 +140,123 @@ fn who_is_killed_while_it_stores_goes_on_where_it_stopped() {
     assert_eq!(said.status, 0, "{}", said.err);
     assert!(fs::read(shell.path("out")).unwrap() == content);
     assert!(shell.good("store verify").contains("sound"));
+}
+
+async fn begun(link: &Link, digest: &[u8], size: u64) -> Result<u64, Fault> {
+    let digest = digest.to_vec().into();
+    let begin = v1::NewBlob { digest, size, ..v1::NewBlob::default() };
+    let begin = v1::BlobPart { what: Some(blob_part::What::Begin(begin)) };
+    let parts = stream::iter([begin]).chain(stream::pending());
+    let mut states = link.blobs().put(parts).await.map_err(Fault::from)?.into_inner();
+    Ok(states.message().await.map_err(Fault::from)?.unwrap().have)
+}
+
+/// The content of a blob from an offset on.
+async fn rest(link: &Link, digest: &[u8], offset: u64) -> Result<Vec<u8>, Fault> {
+    let digest = digest.to_vec().into();
+    let request = v1::GetBlobRequest { digest, offset, ..v1::GetBlobRequest::default() };
+    let mut pieces = link.blobs().get(request).await.map_err(Fault::from)?.into_inner();
+    let mut all = Vec::new();
+    while let Some(piece) = pieces.message().await.map_err(Fault::from)? {
+        all.extend_from_slice(&piece.data);
+    }
+    Ok(all)
+}
+
+/// Whoever asks for much and takes nothing off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_nothing_off_costs_little_holds_up_nobody_and_makes_room() {
+    let mut home = Home::new();
+    let endpoint = home.start(&[]);
+    let link = home.link(&endpoint).await;
+    let content: Vec<u8> =
+        (0..24 * MIB as u64 / 8).flat_map(|at| (at * at).to_le_bytes()).collect();
+    let digest = sha256(&content).0.to_vec();
+    let begin = v1::NewBlob {
+        digest: digest.clone().into(),
+        size: content.len() as u64,
+        ..Default::default()
+    };
+    let whats = [blob_part::What::Begin(begin)]
+        .into_iter()
+        .chain(content.chunks(MIB).map(|piece| blob_part::What::Data(piece.to_vec().into())));
+    let parts: Vec<_> = whats.map(|what| v1::BlobPart { what: Some(what) }).collect();
+    let states = link.blobs().put(stream::iter(parts)).await.unwrap().into_inner();
+    let last = states.map(Result::unwrap).collect::<Vec<_>>().await.pop().unwrap();
+    assert!(last.done && last.have == content.len() as u64);
+
+    let resident = async || {
+        let status = link.operations().status(v1::StatusRequest {}).await.unwrap();
+        status.into_inner().resident_bytes
+    };
+    let before = resident().await;
+    let (mut stalled, mut turned_away) = (Vec::new(), 0);
+    let lazy = [home.link(&endpoint).await, home.link(&endpoint).await];
+    for number in 0..34 {
+        let request = v1::GetBlobRequest { digest: digest.clone().into(), ..Default::default() };
+        match lazy[number % 2].blobs().get(request).await {
+            Ok(pieces) => stalled.push(pieces.into_inner()),
+            Err(status) => {
+                let fault = Fault::from(status);
+                assert_eq!(fault.code(), Code::Exhausted, "{fault}");
+                turned_away += 1;
+            }
+        }
+    }
+    assert_eq!((stalled.len(), turned_away), (32, 2));
+    let mut longest = Duration::ZERO;
+    for _ in 0..50 {
+        let asked = Instant::now();
+        resident().await;
+        longest = longest.max(asked.elapsed());
+        sleep(Duration::from_millis(20)).await;
+    }
+    let grown = resident().await.saturating_sub(before) >> 20;
+    println!("others waited {longest:?} at the most; {grown} MiB for 32 stalled streams");
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(grown < 224, "{grown} MiB");
+    // After a while they make room for who gets on.
+    let asked = Instant::now();
+    while let Err(fault) = rest(&link, &digest, 0).await {
+        assert_eq!(fault.code(), Code::Exhausted, "{fault}");
+        assert!(asked.elapsed() < PATIENCE, "they never made room");
+        sleep(Duration::from_millis(100)).await;
+    }
+    // What they took off is short, and says so.
+    let mut pieces = stalled.pop().unwrap();
+    // The others hold what their connection may have on its way.
+    drop(stalled);
+    let mut took = 0;
+    let cut = loop {
+        match timeout(PATIENCE, pieces.message()).await.unwrap() {
+            Ok(Some(piece)) => took += piece.data.len(),
+            Ok(None) => panic!("it looks whole after {took} bytes"),
+            Err(status) => break Fault::from(status),
+        }
+    };
+    assert_eq!(cut.code(), Code::Unavailable, "{cut}");
+    assert!(took < content.len());
+    assert_eq!(rest(&link, &digest, took as u64).await.unwrap(), content[took..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_no_sense_is_refused_with_a_reason() {
+    let mut home = Home::new();
+    let endpoint = home.start(&[]);
+    let link = home.link(&endpoint).await;
+    assert_eq!(begun(&link, &[1; 32], 5).await.unwrap(), 0);
+    // Nobody sends it any more; another size would be another blob.
+    let other = begun(&link, &[1; 32], 6).await.unwrap_err();
+    assert!(other.code() == Code::InvalidInput && other.message.contains("5 bytes"), "{other}");
+    let short = begun(&link, &[1; 31], 5).await.unwrap_err();
+    assert!(short.message.contains("32 bytes"), "{short}");
+    let large = begun(&link, &[2; 32], u64::MAX).await.unwrap_err();
+    assert!(large.message.contains("256 GiB"), "{large}");
+    let missing = rest(&link, &[3; 32], 0).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound, "{missing}");
+    let unfinished = rest(&link, &[1; 32], 0).await.unwrap_err();
+    assert_eq!(unfinished.code(), Code::Conflict, "{unfinished}");
+    let data = v1::BlobPart { what: Some(blob_part::What::Data(vec![1].into())) };
+    let status = link.blobs().put(stream::iter([data])).await.unwrap_err();
+    assert!(Fault::from(status).message.contains("says which blob"));
 }

@@ -30,7 +30,7 @@ pub const MAX_BLOB: u64 = 256 << 30;
 /// The longest name of one, in bytes.
 const MAX_NAME: usize = 1024;
 /// How many parts may be on their way to the disk.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// A blob.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod model;
 mod recent;
 mod vault;
 mod salts;
+mod known;
 pub mod measured;
 mod prepare;
 pub mod commit;

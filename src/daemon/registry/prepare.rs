@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +21,7 @@ use tokio::{
 
 use super::{
     error::RegistryError,
+    known::{Known, fingerprint, same},
     measured::Sought,
     model::{Finished, MAX_ENTRIES},
     recent::Recent,
@@ -32,7 +32,7 @@ use crate::{
     daemon::store::warm::{
         Warm,
         marks::Mark,
-        rows::{AgentRow, BlobRow, Change, Group, NewAgent, NewHead, NewResult, Node},
+        rows::{BlobRow, Change, Group, NewAgent, NewHead, NewResult, Node},
         uploads::NewPart,
     },
     domain::{
@@ -41,7 +41,7 @@ use crate::{
         journal::Event,
     },
     provenance::{
-        block::{Block, DAG_CBOR, cid_of, digest_of},
+        block::Block,
         entry::{self, Keys, Link},
         error::Error as FormatError,
         manifest::genome_digest,
@@ -142,28 +142,6 @@ pub struct Work {
     pub heads: Vec<Cid>,
     /// The calls that are made by it.
     pub marks: Vec<Mark>,
-}
-
-/// What is remembered of an agent.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    node: Node,
-    /// The digest of its journal's head; a CID takes twice the room, and there are many.
-    head: Digest,
-    /// That head's number.
-    seq: u64,
-    /// Tells whether another agent of that id is the same.
-    same: u64,
-}
-
-impl Known {
-    fn new(node: Node, head: &Cid, seq: u64, same: u64) -> Self {
-        Self { node, head: digest_of(head).unwrap_or_default(), seq, same }
-    }
-
-    fn head(&self) -> Cid {
-        cid_of(DAG_CBOR, self.head)
-    }
 }
 
 /// The first stage.
@@ -494,24 +472,4 @@ impl Preparer {
         self.stored.insert(run.node, stored);
         Ok(stored)
     }
-}
-
-impl From<&AgentRow> for Known {
-    fn from(row: &AgentRow) -> Self {
-        let same = fingerprint(&row.genome, row.fitness, row.verdict.as_str(), &row.parents);
-        Self::new(row.node, &row.head, row.seq, same)
-    }
-}
-
-/// What must be equal for a repeated agent to be the same. Times are not: an evaluation that
-/// was repeated after a crash takes another while.
-fn same(finished: &Finished, genome: &[u8; 32]) -> u64 {
-    let verdict = finished.judged.verdict.as_str();
-    fingerprint(genome, finished.evaluated.fitness, verdict, &finished.proposed.parents)
-}
-
-fn fingerprint(genome: &[u8; 32], fitness: Option<f64>, verdict: &str, parents: &[AgentId]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (genome, fitness.map(f64::to_bits), verdict, parents).hash(&mut hasher);
-    hasher.finish()
 }

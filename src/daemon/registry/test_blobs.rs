@@ -137,11 +137,10 @@ async fn two_who_store_the_same_take_turns() {
     with_run(&registry).await;
     let content = content(20 * MAX_CHUNK);
     // Agents are committed in the same groups.
-    let (one, two, agents) =
-        tokio::join!(put(&registry, &content), put(&registry, &content), async {
-            store(&registry, family(9, 4)).await;
-        });
-    (one.unwrap(), two.unwrap(), agents);
+    let agents = store(&registry, family(9, 4));
+    let (one, two, ()) = tokio::join!(put(&registry, &content), put(&registry, &content), agents);
+    one.unwrap();
+    two.unwrap();
     assert_eq!(registry.blobs(session_id(), 9).await.unwrap().len(), 1);
     assert_eq!(read(&registry, sha256(&content), 0).await.unwrap(), content);
 }

@@ -1,10 +1,20 @@
 //! Calls about blobs.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
-use tokio::sync::mpsc;
+use futures_util::{Stream, StreamExt as _, future::ready, stream};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::sleep,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -25,8 +35,16 @@ use crate::{
 
 use super::context::{Context, peer, refuse};
 
-/// What is ready for a client and not yet sent: parts, which have up to 1 MiB each, or states.
-const AHEAD: usize = 4;
+/// What is ready for a client and not yet sent: states, or one part, which has up to 1 MiB.
+const STATES: usize = 4;
+const PARTS: usize = 1;
+/// How many blobs are on their way at once; each costs a few MiB.
+const TRANSFERS: usize = 32;
+static TRANSFER: Semaphore = Semaphore::const_new(TRANSFERS);
+/// When to come again where there are so many.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Who sends or takes nothing for so long makes room for others, and may go on later.
+const STALLED: Duration = Duration::from_secs(15);
 
 pub struct Service(pub Arc<Context>);
 
@@ -39,6 +57,7 @@ impl Blobs for Service {
         request: Request<Streaming<BlobPart>>,
     ) -> Result<Response<Self::PutStream>, Status> {
         let user = peer(&request)?.user;
+        let transfer = transfer()?;
         let mut parts = request.into_inner();
         let Some(BlobPart { what: Some(What::Begin(begin)) }) = parts.message().await? else {
             let text = "the first message of a call to Blobs.Put says which blob follows";
@@ -50,9 +69,10 @@ impl Blobs for Service {
         let upload = self.0.registry.store_blob(session, digest, size, &name).await;
         let upload = upload.map_err(refuse)?;
         self.0.registry.touch_session(session).await.map_err(refuse)?;
-        let (told, states) = mpsc::channel(AHEAD);
+        let (told, states) = mpsc::channel(STATES);
         let stop = self.0.stop.clone();
         tokio::spawn(async move {
+            let _transfer = transfer;
             if let Err(status) = take(upload, parts, &told, stop).await {
                 // Whoever sends it may have gone.
                 let _ = told.send(Err(status)).await;
@@ -68,6 +88,7 @@ impl Blobs for Service {
         request: Request<GetBlobRequest>,
     ) -> Result<Response<Self::GetStream>, Status> {
         let user = peer(&request)?.user;
+        let transfer = transfer()?;
         let GetBlobRequest { session, digest, offset } = request.into_inner();
         let session = self.0.named_session(&user, &session).await?;
         let blob = self.0.registry.blob(session, self::digest(&digest)?).await.map_err(refuse)?;
@@ -75,9 +96,17 @@ impl Blobs for Service {
             let text = format!("the blob has {} bytes, and none from {offset} on", blob.size);
             return Err(Fault::new(Code::InvalidInput, text).into());
         }
-        let (told, pieces) = mpsc::channel(AHEAD);
-        tokio::spawn(give(blob, offset, told, self.0.stop.clone()));
-        Ok(Response::new(ReceiverStream::new(pieces).boxed()))
+        let (told, pieces) = mpsc::channel(PARTS);
+        let (stop, whole) = (self.0.stop.clone(), Arc::new(AtomicBool::new(false)));
+        let ended = whole.clone();
+        tokio::spawn(async move {
+            let _transfer = transfer;
+            give(blob, offset, told, stop, &ended).await;
+        });
+        // A stream that was given up must not look like one that ended well.
+        let cut = stream::once(async move { (!whole.load(Ordering::Acquire)).then(|| Err(cut())) });
+        let pieces = ReceiverStream::new(pieces).chain(cut.filter_map(ready));
+        Ok(Response::new(pieces.boxed()))
     }
 
     async fn list(
@@ -111,6 +140,7 @@ async fn take(
     loop {
         let part = tokio::select! {
             part = parts.message() => part?,
+            () = sleep(STALLED) => return Err(stalled()),
             () = stop.cancelled() => return Err(ending()),
         };
         let data = match part.map(|part| part.what) {
@@ -134,12 +164,14 @@ async fn take(
     Ok(())
 }
 
-/// Sends a blob from `offset` on. An empty one has one piece, so that its size is told.
+/// Sends a blob from `offset` on, and says whether that is the whole. An empty one has one piece, so
+/// that its size is told.
 async fn give(
     blob: Content,
     mut offset: u64,
     told: mpsc::Sender<Result<BlobPiece, Status>>,
     stop: CancellationToken,
+    whole: &AtomicBool,
 ) {
     let mut first = true;
     loop {
@@ -150,12 +182,14 @@ async fn give(
         let length = piece.as_ref().map_or(0, Bytes::len);
         let ended = length == 0 && !first;
         if ended && piece.is_ok() {
+            whole.store(true, Ordering::Release);
             return;
         }
         let failed = piece.is_err();
         let piece = piece.map(|data| BlobPiece { data, size: blob.size });
         let sent = tokio::select! {
             sent = told.send(piece) => sent.is_ok(),
+            () = sleep(STALLED) => false,
             () = stop.cancelled() => false,
         };
         if failed || !sent {
@@ -163,6 +197,24 @@ async fn give(
         }
         (first, offset) = (false, offset + length as u64);
     }
+}
+
+/// The right to one of the transfers.
+fn transfer() -> Result<SemaphorePermit<'static>, Fault> {
+    TRANSFER.try_acquire().map_err(|_| {
+        let text = format!("{TRANSFERS} blobs are on their way, the most at once; try again soon");
+        Fault::new(Code::Exhausted, text).after(AGAIN)
+    })
+}
+
+fn stalled() -> Status {
+    let text = "nothing came for a while; the same again goes on where this stopped";
+    Fault::new(Code::Unavailable, text).into()
+}
+
+fn cut() -> Status {
+    let text = "nothing was taken off for a while, or the daemon is ending; ask for the rest";
+    Fault::new(Code::Unavailable, text).into()
 }
 
 fn ending() -> Status {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -28,13 +28,13 @@ use crate::{
 use super::{Line, core::Wrong};
 
 /// How long one message may take to be sent; an end that is slower is left.
-const SEND: Duration = Duration::from_secs(10);
-/// How often the other end is asked for a sign of life.
-const PING: Duration = Duration::from_secs(15);
-/// An end that gives none for so long is left.
-const SILENCE: Duration = Duration::from_secs(45);
+const SEND: Duration = Duration::from_secs(4);
+/// How often the other end is asked for a sign of life, and how long it may give none: while a
+/// channel is open, so that who waits goes on elsewhere within five seconds; and while none is.
+const BUSY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
+const CALM: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(45));
 /// The same of an end that does not say that it has what was sent to it.
-const OVERDUE: Duration = Duration::from_secs(10);
+const OVERDUE: Duration = Duration::from_millis(2500);
 /// How long what came waits for something that its receipt can be told along with.
 const RECEIPT: Duration = Duration::from_millis(25);
 
@@ -100,7 +100,7 @@ where
         let (begun, heard) = (Instant::now(), AtomicU64::new(0));
         let read = async {
             loop {
-                let next = within(SILENCE, "the next message of a line", stream.next()).await?;
+                let next = stream.next().await;
                 heard.store(begun.elapsed().as_millis() as u64, Ordering::Relaxed);
                 match next {
                     None => return Err(Broken::Closed(String::new())),
@@ -126,9 +126,9 @@ where
             }
         };
         let write = async {
-            let mut pings = interval_at(Instant::now() + PING, PING);
-            pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let (mut acknowledge, mut busy) = (false, Instant::now());
+            // When a channel was opened where none was, and when the last ping went out.
+            let (mut was_open, mut opened, mut asked) = (false, busy, busy);
             // When nothing was on its way, as far as is known here.
             let mut calm = Instant::now();
             loop {
@@ -155,6 +155,14 @@ where
                 }
                 if open {
                     busy = Instant::now();
+                    opened = if was_open { opened } else { busy };
+                }
+                was_open = open;
+                let (every, silence) = if open { BUSY } else { CALM };
+                let ping = asked.max(opened) + every;
+                let silent = heard.max(opened) + silence;
+                if silent <= Instant::now() {
+                    return Err(Late { what: "a sign of life", after: silence }.into());
                 }
                 let unused = idle.filter(|_| !open).map(|idle| busy + idle);
                 let over = done.is_cancelled() || unused.is_some_and(|at| at <= Instant::now());
@@ -173,7 +181,9 @@ where
                     () = sleep_until(due), if awaits => {}
                     () = sleep_until(unused.unwrap_or(busy)), if unused.is_some() && !over => {}
                     () = done.cancelled(), if !done.is_cancelled() => {}
-                    _ = pings.tick() => {
+                    () = sleep_until(silent) => {}
+                    () = sleep_until(ping) => {
+                        asked = Instant::now();
                         let ping = sink.send(Message::Ping(Bytes::new()));
                         within(SEND, "sending on a line", ping).await??;
                     }
