@@ -109,7 +109,9 @@ async fn load(links: &[Link], each: usize, rate: Option<f64>) -> Outcome {
                     Err(fault) => {
                         assert_eq!(fault.code, Code::Exhausted, "{fault}");
                         shed += 1;
-                        tokio::time::sleep(Duration::from_millis(10)).await;
+                        // As our client does: not before the daemon says.
+                        let after = fault.after.unwrap_or(Duration::from_millis(10));
+                        tokio::time::sleep(after).await;
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! What a user of the programs waits for: the help, the first generation, evaluations in Python,
-//! and the example that the README begins with.
+//! a large file, and the example that the README begins with.
 //!
-//! `cargo bench --bench programs [-- help|first|python|packing]`; all of them take about twelve
+//! `cargo bench --bench programs [-- help|first|blob|python|packing]`; all of them take about twelve
 //! minutes. Each figure stands beside a baseline of the same minute.
 
 #![allow(clippy::expect_used, clippy::cast_precision_loss, reason = "a benchmark")]
@@ -43,6 +43,9 @@ fn main() {
     }
     if wanted("first") {
         first();
+    }
+    if wanted("blob") {
+        blob();
     }
     if wanted("python") {
         runtime.block_on(python());
@@ -107,6 +110,56 @@ fn first() {
         line.unwrap_or_default(),
         verdict(ours < 3.0)
     );
+}
+
+/// The size of a large file, in MiB.
+const LARGE: usize = 1024;
+
+/// A large file put, put again, and got, beside a copy of it that is synced, and its digest.
+fn blob() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name);
+    let mut content = Vec::with_capacity(LARGE << 20);
+    let mut state = 1_u64;
+    while content.len() < LARGE << 20 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        content.extend_from_slice(&(state ^ state >> 29).to_le_bytes());
+    }
+    std::fs::write(path("large"), &content).expect("a file");
+    drop(content);
+    let rate = |start: Instant| LARGE as f64 / start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    std::fs::copy(path("large"), path("copy")).expect("a copy");
+    std::fs::File::open(path("copy")).and_then(|copy| copy.sync_all()).expect("it is synced");
+    let copied = rate(start);
+    let start = Instant::now();
+    let sum = Command::new("sha256sum").arg(path("large")).output().expect("a digest");
+    assert!(sum.status.success());
+    println!(
+        "{LARGE} MiB: copied and synced {copied:.0} MiB/s, sha256sum {:.0} MiB/s",
+        rate(start)
+    );
+    let darwin = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_darwin"));
+        command.env("DARWIN_HOME", path("home")).current_dir(dir.path()).args(args);
+        let said = command.output().expect("darwin starts");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        said.stdout
+    };
+    darwin(&["up"]);
+    for (what, args) in [
+        ("put", &["blob", "put", "large"][..]),
+        ("put again", &["blob", "put", "large"]),
+        ("get", &["blob", "get", "large", "-o", "got"]),
+    ] {
+        let start = Instant::now();
+        darwin(args);
+        println!("  darwin blob {what}: {:.0} MiB/s", rate(start));
+    }
+    let status: serde_json::Value =
+        serde_json::from_slice(&darwin(&["status", "--json"])).expect("JSON");
+    println!("  the daemon has {} MiB then", status["resident_bytes"].as_u64().unwrap_or(0) >> 20);
+    darwin(&["down"]);
 }
 
 const EVALUATOR: &str = "def evaluate(path):\n    with open(path) as file:\n        \
