@@ -4,12 +4,12 @@ use std::{
     fs::File,
     io::{Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    thread,
+    time::Duration,
 };
 
 use clap::{Args, Subcommand, ValueHint};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
@@ -30,6 +30,8 @@ use super::{
 
 /// Pieces that are read ahead.
 const AHEAD: usize = 4;
+/// How long whoever reads the file may take to notice that nobody wants it.
+const READER: Duration = Duration::from_secs(1);
 /// The most blobs of a listing.
 const MOST: u32 = 1000;
 
@@ -162,10 +164,10 @@ async fn send(
     if first.done {
         return Ok(new.size);
     }
-    let (from, path) = (first.have, path.to_owned());
+    let (from, file) = (first.have, path.to_owned());
     // The file is read on a thread that may wait for it.
-    let reading = thread::spawn(move || -> std::io::Result<()> {
-        let mut file = File::open(path)?;
+    let reading = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let mut file = File::open(file)?;
         file.seek(SeekFrom::Start(from))?;
         while let Some(piece) = piece(&mut file)? {
             if parts.blocking_send(part(What::Data(piece.into()))).is_err() {
@@ -174,19 +176,22 @@ async fn send(
         }
         Ok(())
     });
-    let mut done = false;
-    while let Some(state) = states.message().await? {
-        (*have, done) = (state.have, state.done);
-        progress.show(*have, new.size);
-    }
-    if done {
-        return Ok(from);
-    }
-    match reading.join() {
-        Ok(Err(error)) => {
-            Err(Failure::new(Code::of(&error, Code::InvalidInput), error.to_string()))
+    let ended = loop {
+        match states.message().await {
+            Ok(Some(state)) if state.done => return Ok(from),
+            Ok(Some(state)) => {
+                *have = state.have;
+                progress.show(*have, new.size);
+            }
+            Ok(None) => break cut(),
+            Err(status) => break status.into(),
         }
-        _ => Err(cut()),
+    };
+    drop(states);
+    // If it could not be read, that is the reason.
+    match timeout(READER, reading).await {
+        Ok(Ok(Err(error))) => Err(Failure::file("read", path, &error)),
+        _ => Err(ended),
     }
 }
 
@@ -205,6 +210,9 @@ async fn get(
     let digest = digest(&blob)?;
     let mut progress = Progress::new(context, "fetching");
     let mut target = Target::open(output, digest, &mut progress)?;
+    if blob.done && target.written > blob.size {
+        target.restart()?;
+    }
     let (resumed, mut tries, mut link) = (target.written, Tries::default(), Some(link));
     loop {
         let before = target.written;

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -103,6 +103,19 @@ impl Target {
             progress.show(written, 0);
         }
         Ok(Self { file: Some(Part { file, path, whole }), hasher, written })
+    }
+
+    /// Forgets what came of it before: it is not what it should be.
+    ///
+    /// # Errors
+    /// If the file can't be cut.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        if let Some(Part { file, whole, .. }) = &mut self.file {
+            let cut = file.set_len(0).and_then(|()| file.rewind());
+            cut.map_err(|error| Failure::file("write", whole, &error))?;
+        }
+        (self.hasher, self.written) = (Hasher::default(), 0);
+        Ok(())
     }
 
     /// Writes the next piece.

@@ -42,10 +42,15 @@ fn spawn(shell: &Shell, line: &str) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// How much of the first blob is stored.
-fn stored(shell: &Shell) -> u64 {
-    let blobs = shell.json("blob list");
-    blobs["blobs"][0]["have"].as_u64().unwrap_or(0)
+/// Waits until so many bytes more lie in the cold tier: quicker than asking, so that what is killed
+/// then is not over yet.
+fn grown(shell: &Shell, by: usize) {
+    let size = || {
+        let segments = fs::read_dir(shell.path("home/data/store/cold")).into_iter().flatten().flatten();
+        segments.filter_map(|it| Some(it.metadata().ok()?.len())).sum::<u64>()
+    };
+    let before = size();
+    until("more is stored", || (size() >= before + by as u64).then_some(()));
 }
 
 #[test]
@@ -95,6 +100,11 @@ fn what_was_fetched_before_is_not_fetched_again_and_damage_is_found() {
     assert_eq!(fs::read(shell.path("out")).unwrap(), content);
     assert!(!shell.path(&part).exists());
 
+    // What is longer than the whole is nothing to go on with.
+    shell.write(&part, [&content[..], b"more"].concat());
+    assert_eq!(shell.json("blob get data -o out")["received"], content.len());
+    assert_eq!(fs::read(shell.path("out")).unwrap(), content);
+
     let mut damaged = content[..MIB].to_vec();
     damaged[7] ^= 1;
     shell.write(&part, damaged);
@@ -113,12 +123,14 @@ fn who_is_killed_while_it_stores_goes_on_where_it_stopped() {
     shell.good("up");
     // The client first, then the daemon.
     let mut client = spawn(&shell, "blob put weights");
-    let first = until("something is stored", || Some(stored(&shell)).filter(|it| *it > 0));
+    grown(&shell, 8 * MIB);
     client.kill().unwrap();
     client.wait().unwrap();
-    assert!(first < size as u64, "it was too quick to be killed");
+    let blobs = shell.json("blob list");
+    let first = blobs["blobs"][0]["have"].as_u64().unwrap();
+    assert!(first > 0 && first < size as u64, "{first} of {size} bytes");
     let client = spawn(&shell, "blob put weights --json");
-    until("more is stored", || Some(stored(&shell)).filter(|it| *it > first + 8 * MIB as u64));
+    grown(&shell, 8 * MIB);
     shell.kill_daemon();
     let said = client.wait_with_output().unwrap();
     let talk = String::from_utf8_lossy(&said.stderr).into_owned();

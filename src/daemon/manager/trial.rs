@@ -63,8 +63,8 @@ pub struct Trial {
     /// Of a recorded agent (a new one is known by its id): the call that asks for it, which is
     /// written with the results.
     pub mark: Option<Mark>,
-    /// The same call as it was made before: its results are what is wanted.
-    pub made: Option<Mark>,
+    /// Whether that call was made before, so that its results are what is wanted.
+    pub made: bool,
 }
 
 /// What came out of a [`Trial`].
@@ -113,8 +113,8 @@ impl Manager {
             if trial.repeat == 0 { suite.repeats } else { trial.repeat.min(repeats::MOST) };
         let seeds: Vec<_> = (0..u64::from(repeat)).map(|n| trial.seed.wrapping_add(n)).collect();
         let recorded = match (&trial.subject, trial.made) {
-            (Subject::Agent(agent), Some(made)) => {
-                Some(self.made(*agent, made, &objectives, digest, &seeds).await?)
+            (Subject::Agent(agent), true) => {
+                Some(self.made(*agent, &objectives, digest, &seeds).await?)
             }
             _ => self.recorded(&trial, &genome, digest, &seeds).await?,
         };
@@ -156,20 +156,18 @@ impl Manager {
         Ok(TrialResult { agent, whole, evaluations, objectives })
     }
 
-    /// What the call `made` has put on record of an agent.
+    /// What was last put on record of an agent by that suite, with these seeds.
     ///
     /// # Errors
     /// If it can't be read.
     async fn made(
         &self,
         agent: AgentId,
-        made: Mark,
         objectives: &[Objective],
         suite: Digest,
         seeds: &[u64],
     ) -> Result<Recorded, ManagerError> {
-        let kinds = vec![EventKind::Evaluated];
-        let filter = Filter { kinds, since_ms: made.at_ms, ..Filter::default() };
+        let filter = Filter { kinds: vec![EventKind::Evaluated], ..Filter::default() };
         let (mut all, mut cursor) = (Vec::new(), Vec::new());
         loop {
             let page = self.registry.journal(Of::Agent(agent), filter.clone(), &cursor, PAGE);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, future::ready, stream};
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,8 @@ impl Blobs for Service {
         let user = peer(&request)?.user;
         let transfer = transfer()?;
         let mut parts = request.into_inner();
-        let Some(BlobPart { what: Some(What::Begin(begin)) }) = parts.message().await? else {
+        let first = timeout(STALLED, parts.message()).await.map_err(|_| stalled())??;
+        let Some(BlobPart { what: Some(What::Begin(begin)) }) = first else {
             let text = "the first message of a call to Blobs.Put says which blob follows";
             return Err(Fault::new(Code::InvalidInput, text).into());
         };

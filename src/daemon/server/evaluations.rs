@@ -66,7 +66,7 @@ impl Evaluations for Service {
                 seed: request.seed,
                 profile: profile(&request.sandbox)?,
                 mark,
-                made: turn.made,
+                made: turn.made.is_some(),
             };
             Ok(context.manager.evaluate(trial).await?)
         });
