@@ -118,22 +118,18 @@ async fn put(
     let (digest, size) = hash(file, &mut progress).map_err(|error| cannot(&error))?;
     let new = NewBlob { session, digest: digest.0.to_vec().into(), size, name: name.clone() };
     let mut progress = Progress::new(context, "storing");
-    let (mut have, mut sent) = (0, 0);
+    let (mut have, mut first) = (0, None);
     let mut tries = Tries::default();
     loop {
         let link = context.link().await?;
         let before = have;
-        match send(&link, &new, path, &mut have, &mut progress).await {
-            Ok(from) => {
-                sent += size - from;
-                break;
-            }
-            Err(failure) => {
-                sent += have - before.min(have);
-                tries.again(failure, have > before).await?;
-            }
+        let sent = send(&link, &new, path, &mut have, &mut first, &mut progress).await;
+        match sent {
+            Ok(()) => break,
+            Err(failure) => tries.again(failure, have > before).await?,
         }
     }
+    let sent = size - first.unwrap_or_default();
     drop(progress);
     if context.out.json() {
         let digest = digest.to_string();
@@ -145,26 +141,29 @@ async fn put(
     context.out.line(digest)
 }
 
-/// Sends what the daemon doesn't have of a file; gives from where on. `have` is how much it has.
+/// Sends what the daemon doesn't have of a file. `have` is how much it has, `first` how much it had
+/// at first.
 async fn send(
     link: &Link,
     new: &NewBlob,
     path: &Path,
     have: &mut u64,
+    first: &mut Option<u64>,
     progress: &mut Progress,
-) -> Result<u64, Failure> {
+) -> Result<(), Failure> {
     let (parts, stream) = mpsc::channel(AHEAD);
     let part = |what| BlobPart { what: Some(what) };
     // There is room for the first.
     let _ = parts.try_send(part(What::Begin(new.clone())));
     let mut states = link.blobs().put(ReceiverStream::new(stream)).await?.into_inner();
     let cut = || Failure::new(Code::Unavailable, "the daemon went away before the blob was stored");
-    let first = states.message().await?.ok_or_else(cut)?;
-    *have = first.have;
-    if first.done {
-        return Ok(new.size);
+    let state = states.message().await?.ok_or_else(cut)?;
+    *have = state.have;
+    first.get_or_insert(state.have);
+    if state.done {
+        return Ok(());
     }
-    let (from, file) = (first.have, path.to_owned());
+    let (from, file) = (state.have, path.to_owned());
     // The file is read on a thread that may wait for it.
     let reading = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         let mut file = File::open(file)?;
@@ -178,7 +177,7 @@ async fn send(
     });
     let ended = loop {
         match states.message().await {
-            Ok(Some(state)) if state.done => return Ok(from),
+            Ok(Some(state)) if state.done => return Ok(()),
             Ok(Some(state)) => {
                 *have = state.have;
                 progress.show(*have, new.size);
