@@ -130,6 +130,18 @@ fn run(shell: &Shell, line: &str, parent: &str) {
 }
 
 #[test]
+fn the_parts_of_a_blob_are_stored_in_the_trace_of_its_call() {
+    let collector = Collector::new();
+    let shell = at(&collector);
+    shell.write("weights", vec![7; 3 << 20]);
+    run(&shell, "blob put weights", &parent("01"));
+    let spans = collector.until(PARENT, &["darwin blob", "registry.commit", "cold.append"]);
+    let span = |name: &str| spans.iter().map(|(_, span)| span).find(|span| span.name == name);
+    let above = span("registry.commit").unwrap().parent_span_id.clone();
+    assert!(spans.iter().any(|(_, span)| span.span_id == above && span.name == "handler"));
+}
+
+#[test]
 fn one_command_is_one_trace_from_its_caller_to_the_disk() {
     let collector = Collector::new();
     let shell = at(&collector);

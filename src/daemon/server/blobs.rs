@@ -18,6 +18,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use tracing::Instrument as _;
 
 use crate::{
     code::Code,
@@ -72,13 +73,15 @@ impl Blobs for Service {
         self.0.registry.touch_session(session).await.map_err(refuse)?;
         let (told, states) = mpsc::channel(STATES);
         let stop = self.0.stop.clone();
-        tokio::spawn(async move {
+        let taking = async move {
             let _transfer = transfer;
             if let Err(status) = take(upload, parts, &told, stop).await {
                 // Whoever sends it may have gone.
                 let _ = told.send(Err(status)).await;
             }
-        });
+        };
+        // Its commits belong to the trace of the call.
+        tokio::spawn(taking.in_current_span());
         Ok(Response::new(ReceiverStream::new(states).boxed()))
     }
 
