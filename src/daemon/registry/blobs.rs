@@ -62,7 +62,8 @@ pub struct Upload {
     done: bool,
     hasher: Hasher,
     part: BytesMut,
-    numbers: std::ops::RangeFrom<u64>,
+    /// The number of the next part.
+    next: u64,
     receipts: VecDeque<(Receipt, u64)>,
     _turn: OwnedMutexGuard<()>,
 }
@@ -129,7 +130,7 @@ impl Registry {
             done,
             hasher: Hasher::default(),
             part: BytesMut::new(),
-            numbers: parts..,
+            next: parts,
             receipts: VecDeque::new(),
             _turn: turn,
         };
@@ -242,7 +243,8 @@ impl Upload {
         while self.receipts.len() >= AHEAD {
             self.settle().await?;
         }
-        let (number, size) = (self.numbers.next().unwrap_or_default(), part.len());
+        let (number, size) = (self.next, part.len());
+        self.next += 1;
         let what = What::Part(self.id, number, part);
         let receipt = self.registry.write(what, Arc::clone(&self.session), 1, size).await?;
         self.receipts.push_back((receipt, size as u64));

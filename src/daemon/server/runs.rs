@@ -77,18 +77,8 @@ impl Runs for Service {
     }
 
     async fn stop(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
-        let (asked, name) = (Asked::of("Runs/Stop", &request)?, request.into_inner().run);
-        let context = self.0.clone();
-        let view = to_the_end(async move {
-            context.ready().await?;
-            let turn = context.turn(asked).await?;
-            if let Some(id) = turn.done(RunId::from_bytes) {
-                return Ok(context.manager.show(id).await?);
-            }
-            let id = context.registry.find_run(&name).await?;
-            Ok::<_, Fault>(context.manager.stop(id, Some(turn.mark(id.as_bytes()))).await?)
-        });
-        Ok(Response::new(self.whole(&view.await?).await))
+        let asked = Asked::of("Runs/Stop", &request)?;
+        self.halt(asked, request.into_inner().run, false).await
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<Progress, Status>> + Send>>;
@@ -100,18 +90,8 @@ impl Runs for Service {
     }
 
     async fn kill(&self, request: Request<RunRef>) -> Result<Response<v1::Run>, Status> {
-        let (asked, name) = (Asked::of("Runs/Kill", &request)?, request.into_inner().run);
-        let context = self.0.clone();
-        let view = to_the_end(async move {
-            context.ready().await?;
-            let turn = context.turn(asked).await?;
-            if let Some(id) = turn.done(RunId::from_bytes) {
-                return Ok(context.manager.show(id).await?);
-            }
-            let id = context.registry.find_run(&name).await?;
-            Ok::<_, Fault>(context.manager.kill(id, Some(turn.mark(id.as_bytes()))).await?)
-        });
-        Ok(Response::new(self.whole(&view.await?).await))
+        let asked = Asked::of("Runs/Kill", &request)?;
+        self.halt(asked, request.into_inner().run, true).await
     }
 
     async fn rollback(
@@ -187,6 +167,32 @@ pub fn run(view: &RunView) -> v1::Run {
 }
 
 impl Service {
+    /// Brings the run of that name to rest, at once if it is to be killed.
+    async fn halt(
+        &self,
+        asked: Asked,
+        name: String,
+        kill: bool,
+    ) -> Result<Response<v1::Run>, Status> {
+        let context = self.0.clone();
+        let view = to_the_end(async move {
+            context.ready().await?;
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(RunId::from_bytes) {
+                return Ok(context.manager.show(id).await?);
+            }
+            let id = context.registry.find_run(&name).await?;
+            let mark = Some(turn.mark(id.as_bytes()));
+            let halted = if kill {
+                context.manager.kill(id, mark).await
+            } else {
+                context.manager.stop(id, mark).await
+            };
+            Ok::<_, Fault>(halted?)
+        });
+        Ok(Response::new(self.whole(&view.await?).await))
+    }
+
     /// The message of a run, with its specification.
     async fn whole(&self, view: &RunView) -> v1::Run {
         // Its counts and scores are of use without it.

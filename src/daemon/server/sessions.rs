@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    daemon::registry::error::RegistryError,
+    daemon::registry::{Registry, error::RegistryError},
     domain::{id::SessionId, session::Session},
     wire::{
         convert,
@@ -61,34 +61,18 @@ impl Sessions for Service {
 
     async fn resume(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
         let (asked, user) = (Asked::of("Sessions/Resume", &request)?, peer(&request)?.user);
-        let SessionRef { session } = request.into_inner();
-        let context = self.0.clone();
-        let changed = to_the_end(async move {
-            let turn = context.turn(asked).await?;
-            if let Some(id) = turn.done(SessionId::from_bytes) {
-                return Ok(context.registry.session(id).await?);
-            }
-            let id = context.registry.find_session(&user, &session).await?;
-            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
-            Ok::<_, Fault>(registry.close_session(id, false).await?)
-        });
-        Ok(Response::new(self.with_runs(&changed.await?).await?))
+        let name = request.into_inner().session;
+        let resume =
+            |registry: Registry, id| async move { registry.close_session(id, false).await };
+        let resumed = self.once(asked, user, name, resume).await?;
+        Ok(Response::new(self.with_runs(&resumed).await?))
     }
 
     async fn close(&self, request: Request<SessionRef>) -> Result<Response<v1::Session>, Status> {
         let (asked, user) = (Asked::of("Sessions/Close", &request)?, peer(&request)?.user);
-        let SessionRef { session } = request.into_inner();
-        let context = self.0.clone();
-        let changed = to_the_end(async move {
-            let turn = context.turn(asked).await?;
-            if let Some(id) = turn.done(SessionId::from_bytes) {
-                return Ok(context.registry.session(id).await?);
-            }
-            let id = context.registry.find_session(&user, &session).await?;
-            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
-            Ok::<_, Fault>(registry.close_session(id, true).await?)
-        });
-        Ok(Response::new(convert::session(&changed.await?)))
+        let name = request.into_inner().session;
+        let close = |registry: Registry, id| async move { registry.close_session(id, true).await };
+        Ok(Response::new(convert::session(&self.once(asked, user, name, close).await?)))
     }
 
     async fn set_context(
@@ -96,18 +80,9 @@ impl Sessions for Service {
         request: Request<SetContextRequest>,
     ) -> Result<Response<v1::Session>, Status> {
         let (asked, user) = (Asked::of("Sessions/SetContext", &request)?, peer(&request)?.user);
-        let SetContextRequest { session, text } = request.into_inner();
-        let context = self.0.clone();
-        let changed = to_the_end(async move {
-            let turn = context.turn(asked).await?;
-            if let Some(id) = turn.done(SessionId::from_bytes) {
-                return Ok(context.registry.session(id).await?);
-            }
-            let id = context.registry.find_session(&user, &session).await?;
-            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
-            Ok::<_, Fault>(registry.set_context(id, &text).await?)
-        });
-        Ok(Response::new(convert::session(&changed.await?)))
+        let SetContextRequest { session: name, text } = request.into_inner();
+        let set = |registry: Registry, id| async move { registry.set_context(id, &text).await };
+        Ok(Response::new(convert::session(&self.once(asked, user, name, set).await?)))
     }
 
     async fn shred(&self, request: Request<ShredRequest>) -> Result<Response<v1::Session>, Status> {
@@ -129,6 +104,30 @@ impl Sessions for Service {
 }
 
 impl Service {
+    /// Changes the session that a user names so, once: who asks again gets it as it is now.
+    async fn once<F>(
+        &self,
+        asked: Asked,
+        user: Arc<str>,
+        name: String,
+        change: impl FnOnce(Registry, SessionId) -> F + Send + 'static,
+    ) -> Result<Session, Status>
+    where
+        F: Future<Output = Result<Session, RegistryError>> + Send + 'static,
+    {
+        let context = self.0.clone();
+        to_the_end(async move {
+            let turn = context.turn(asked).await?;
+            if let Some(id) = turn.done(SessionId::from_bytes) {
+                return Ok(context.registry.session(id).await?);
+            }
+            let id = context.registry.find_session(&user, &name).await?;
+            let registry = context.registry.marked([turn.mark(id.as_bytes())]);
+            Ok::<_, Fault>(change(registry, id).await?)
+        })
+        .await
+    }
+
     /// The message of a session, with its runs.
     async fn with_runs(&self, session: &Session) -> Result<v1::Session, Fault> {
         let runs = self.0.manager.list(Some(session.id), DEFAULT_PAGE as usize).await?;
