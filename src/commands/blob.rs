@@ -113,9 +113,9 @@ async fn put(
     let of_file = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = name.unwrap_or_else(of_file);
     let cannot = |error: &_| Failure::file("read", path, error);
-    let mut progress = Progress::new(context, "reading");
     let file = File::open(path).map_err(|error| cannot(&error))?;
-    let (digest, size) = hash(file, &mut progress).map_err(|error| cannot(&error))?;
+    let hashed = hash(file, &mut Progress::new(context, "reading"));
+    let (digest, size) = hashed.map_err(|error| cannot(&error))?;
     let new = NewBlob { session, digest: digest.0.to_vec().into(), size, name: name.clone() };
     let mut progress = Progress::new(context, "storing");
     let (mut have, mut first) = (0, None);
