@@ -337,6 +337,7 @@ fn sealing() {
         stream: Some(1),
         sequence: 0,
         answers: None,
+        error: false,
     };
     let answer = Place { answers: Some([3; 16]), ..request.clone() };
     for size in [0, SMALL, 4096, 65536, LARGE] {

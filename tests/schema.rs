@@ -347,6 +347,7 @@ fn what_version_1_0_sealed_is_still_opened() {
         stream: Some(7),
         sequence: 0,
         answers: None,
+        error: false,
     };
     let payload = v1::SessionRef { session: text("0198") }.encode_to_vec();
     let meta = ([5; 16], true, Some(IdempotencyKey([6; 16])));

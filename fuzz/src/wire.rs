@@ -57,6 +57,7 @@ pub fn place() -> Place {
         stream: Some(1),
         sequence: 0,
         answers: None,
+        error: false,
     }
 }
 
@@ -112,7 +113,7 @@ impl Step for Gather {
         Ok(plain([message, Bytes::new()]))
     }
 
-    fn end(&mut self, _: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
+    fn end(&mut self, _: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status> {
         Ok(Vec::new())
     }
 }

@@ -39,11 +39,12 @@ pub trait Step: Send + Unpin + 'static {
     /// If the body is to end there.
     fn message(&mut self, compressed: bool, message: Bytes) -> Result<Vec<Bytes>, Status>;
 
-    /// The body ends, with these trailers if it has some: gives what is to be sent before.
+    /// The body ends, with these trailers if it has some, which it may change: gives what is to be
+    /// sent before them.
     ///
     /// # Errors
     /// If it may not end there.
-    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status>;
+    fn end(&mut self, trailers: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status>;
 }
 
 /// A body whose messages take a step.
@@ -122,12 +123,12 @@ impl<S: Step> Reframed<S> {
         Ok(())
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Status> {
+    fn end(&mut self, mut trailers: Option<HeaderMap>) -> Result<(), Status> {
         self.ended = true;
         if !self.gathered.is_empty() {
             return Err(torn("a message was cut on its way"));
         }
-        self.out.extend(self.step.end(trailers.as_ref())?);
+        self.out.extend(self.step.end(trailers.as_mut())?);
         self.trailers = trailers;
         Ok(())
     }

@@ -3,9 +3,9 @@
 //! verified, then parsed.
 //!
 //! A call in envelopes has a content type of its own. What it answers with is sealed too: the
-//! answers name their request and their place, and the last one is marked. (Errors travel in
-//! trailers, outside the envelope: TLS alone guards them. One that is forged can make a call fail,
-//! as a cut connection can, but never seem to succeed.)
+//! answers name their request and their place, and the last one is marked. The error that a call
+//! ends with is sealed in a header of its own beside gRPC's. Who is turned away before the request
+//! was opened gets an error that is not: it may say that, and nothing of what the daemon has.
 
 use std::{
     pin::Pin,
@@ -14,9 +14,10 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use bytes::Bytes;
 use tonic::{
-    Status,
+    Code, Status,
     body::Body,
     codegen::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE},
 };
@@ -40,7 +41,22 @@ pub const ENVELOPES: HeaderValue = HeaderValue::from_static("application/grpc+en
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// The error that a call ends with: its envelope, in base64 as gRPC's binary headers are.
+const ERROR: HeaderName = HeaderName::from_static("darwin-error-bin");
 const LZ4: HeaderValue = HeaderValue::from_static("lz4");
+
+/// What an error may say that is not sealed.
+const SAYABLE: [Code; 9] = [
+    Code::Cancelled,
+    Code::DataLoss,
+    Code::DeadlineExceeded,
+    Code::InvalidArgument,
+    Code::PermissionDenied,
+    Code::ResourceExhausted,
+    Code::Unauthenticated,
+    Code::Unavailable,
+    Code::Unimplemented,
+];
 
 /// The newest connection of a client, from which and to whom it seals.
 pub type Current = Arc<ArcSwapOption<Session>>;
@@ -90,14 +106,14 @@ where
         let answer = self.inner.call(request.map(|body| Body::new(Reframed::new(body, ask))));
         Box::pin(async move {
             let mut answer = answer.await?;
+            let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner).take();
             if failed(answer.headers()) {
-                return Ok(answer);
+                return Ok(heard(answer.headers(), answers.as_mut()).into_http());
             }
             if answer.headers().get(CONTENT_TYPE) != Some(&ENVELOPES) {
                 return Ok(Status::from(Refused::Unsigned).into_http());
             }
-            let Some(answers) = answers.lock().unwrap_or_else(PoisonError::into_inner).take()
-            else {
+            let Some(answers) = answers else {
                 // It came before the request was sent.
                 return Ok(Status::from(Refused::Answer).into_http());
             };
@@ -111,6 +127,20 @@ where
 /// Whether the answer is an error and nothing else.
 fn failed(headers: &HeaderMap) -> bool {
     headers.get(STATUS).is_some_and(|status| status != "0")
+}
+
+/// The error that these headers or trailers tell: the sealed one, or that nothing was opened.
+fn heard(headers: &HeaderMap, answers: Option<&mut Answers>) -> Status {
+    let sealed = headers.get(ERROR).map(|sealed| BASE64.decode(sealed));
+    match (sealed, answers) {
+        (Some(Ok(sealed)), Some(answers)) => {
+            return answers.failed(sealed.into()).unwrap_or_else(Status::from);
+        }
+        (Some(_), _) => return Refused::Malformed("its error").into(),
+        (None, _) => {}
+    }
+    let plain = Status::from_header_map(headers).filter(|status| SAYABLE.contains(&status.code()));
+    plain.unwrap_or_else(|| Refused::Unsigned.into())
 }
 
 /// Seals requests, for the connection that takes them.
@@ -144,7 +174,7 @@ impl Step for Ask {
         Ok(compressed([envelope, message]))
     }
 
-    fn end(&mut self, _: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
+    fn end(&mut self, _: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status> {
         Ok(match &mut self.asking {
             Some(asking) if self.method.feeds => plain([asking.seal(&[], true), Bytes::new()]),
             _ => Vec::new(),
@@ -169,11 +199,11 @@ impl Step for Open {
         Ok(plain([opened.payload, Bytes::new()]))
     }
 
-    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
-        if !trailers.is_some_and(failed) {
-            self.answers.end()?;
+    fn end(&mut self, trailers: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status> {
+        match trailers.filter(|trailers| failed(trailers)) {
+            Some(trailers) => Err(heard(trailers, Some(&mut self.answers))),
+            None => self.answers.end().map(|()| Vec::new()).map_err(Status::from),
         }
-        Ok(Vec::new())
     }
 }
 
@@ -279,7 +309,10 @@ fn accepts(headers: &HeaderMap) -> bool {
 }
 
 /// An answer on its way out.
-fn give(mut answer: Response<Body>, step: Give) -> Response<Body> {
+fn give(mut answer: Response<Body>, mut step: Give) -> Response<Body> {
+    if failed(answer.headers()) {
+        step.fail(answer.headers_mut());
+    }
     if answer.headers().contains_key(STATUS) || (step.seal.is_none() && !step.packs) {
         return answer;
     }
@@ -341,7 +374,7 @@ impl Step for Take {
         Ok(plain([opened.payload, Bytes::new()]))
     }
 
-    fn end(&mut self, _: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
+    fn end(&mut self, _: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status> {
         if let Some(asked) = self.opening.as_ref().and_then(|opens| opens.asked.as_ref()) {
             asked.end()?;
         }
@@ -359,6 +392,15 @@ impl Give {
     fn pack(&self, chunks: [Bytes; 2]) -> Vec<Bytes> {
         if self.packs { compressed(chunks) } else { plain(chunks) }
     }
+
+    /// Seals the error that these headers or trailers tell.
+    fn fail(&mut self, headers: &mut HeaderMap) {
+        let Some((seal, status)) = self.seal.as_mut().zip(Status::from_header_map(headers)) else {
+            return;
+        };
+        let sealed = BASE64.encode(seal.fail(&status));
+        headers.extend(HeaderValue::try_from(sealed).map(|sealed| (ERROR, sealed)));
+    }
 }
 
 impl Step for Give {
@@ -374,9 +416,13 @@ impl Step for Give {
         Ok(self.pack([envelope, message]))
     }
 
-    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
+    fn end(&mut self, trailers: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status> {
+        if let Some(trailers) = trailers.filter(|trailers| failed(trailers)) {
+            self.fail(trailers);
+            return Ok(Vec::new());
+        }
         match &mut self.seal {
-            Some(seal) if seal.method().streams && !trailers.is_some_and(failed) => {
+            Some(seal) if seal.method().streams => {
                 let mark = seal.seal(&[], true);
                 Ok(self.pack([mark, Bytes::new()]))
             }

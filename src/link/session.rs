@@ -11,7 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use prost::Message as _;
 use rustls::{ConnectionCommon, pki_types::CertificateDer};
+use tonic::Status;
 
 use crate::{
     provenance::{
@@ -22,6 +24,7 @@ use crate::{
         envelope::{self, IdempotencyKey, MessageId, Opened, Place, Refused},
         methods::Method,
         replay::Window,
+        v1::End,
     },
 };
 
@@ -117,6 +120,7 @@ impl Session {
             stream: None,
             sequence: 0,
             answers: None,
+            error: false,
         }
     }
 
@@ -252,6 +256,17 @@ impl Answers {
         next(&self.session, &mut self.place, &mut self.ended, envelope)
     }
 
+    /// Opens the error that the call ended with.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn failed(&mut self, envelope: Bytes) -> Result<Status, Refused> {
+        self.place.error = true;
+        let payload = self.open(envelope)?.payload;
+        let end = End::decode(payload).map_err(|_| Refused::Malformed("its error"))?;
+        Ok(end.into())
+    }
+
     /// Makes sure that the last one came.
     ///
     /// # Errors
@@ -276,6 +291,13 @@ impl Answering {
         let envelope = envelope::seal(signer, &self.place, meta, now_ms(), payload);
         self.place.sequence += 1;
         envelope
+    }
+
+    /// Seals the error that the call ends with: a whole envelope.
+    pub fn fail(&mut self, status: &Status) -> Vec<u8> {
+        self.place.error = true;
+        let payload = End::from(status).encode_to_vec();
+        [&self.seal(&payload, true), payload.as_slice()].concat()
     }
 
     /// What is answered.

@@ -47,6 +47,9 @@ const HEADER: u8 = 0x0a;
 const SIGNED: u8 = 0x12;
 const PAYLOAD: u8 = 0x1a;
 
+/// The message type of the error that a call ends with.
+const ERROR: &str = "darwin.v1.End";
+
 /// The id of a message.
 pub type MessageId = [u8; 16];
 
@@ -111,6 +114,19 @@ pub struct Place {
     pub sequence: u64,
     /// The request, if this is an answer.
     pub answers: Option<MessageId>,
+    /// Whether it is the error that a call ends with, in place of an answer.
+    pub error: bool,
+}
+
+impl Place {
+    /// The message type of what stands here.
+    fn payload_type(&self) -> &'static str {
+        match (self.answers, self.error) {
+            (_, true) => ERROR,
+            (Some(_), false) => self.method.answer,
+            (None, false) => self.method.request,
+        }
+    }
 }
 
 /// What is opened.
@@ -236,7 +252,6 @@ pub fn seal(
 ) -> Bytes {
     let Place { method, answers, .. } = place;
     let life = if answers.is_some() { ANSWER_MS } else { REQUEST_MS };
-    let payload_type = if answers.is_some() { method.answer } else { method.request };
     let header = Header {
         major: MAJOR,
         minor: MINOR,
@@ -252,7 +267,7 @@ pub fn seal(
         issued_ms: now_ms,
         expires_ms: now_ms + life,
         idempotency_key: key.map(|key| copy(&key.0)).unwrap_or_default(),
-        payload_type: payload_type.to_owned(),
+        payload_type: place.payload_type().to_owned(),
         answers: answers.as_ref().map(|id| copy(id)).unwrap_or_default(),
     };
     wrap(signer, &header.encode_to_vec(), payload)
@@ -324,11 +339,9 @@ fn check(header: &Header, sender: &Verifier, place: &Place, now_ms: u64) -> Resu
     demand(place.stream.is_none_or(|stream| stream == header.stream), Refused::Answer)?;
     let order = Refused::Order { expected: place.sequence, found: header.sequence };
     demand(header.sequence == place.sequence, order)?;
-    let (life, payload_type) = match answers {
-        Some(_) => (ANSWER_MS, method.answer),
-        None => (REQUEST_MS, method.request),
-    };
-    demand(header.payload_type == payload_type, Refused::Payload(header.payload_type.clone()))?;
+    let payload = Refused::Payload(header.payload_type.clone());
+    demand(header.payload_type == place.payload_type(), payload)?;
+    let life = if answers.is_some() { ANSWER_MS } else { REQUEST_MS };
     let good = header.expires_ms.checked_sub(header.issued_ms);
     demand(good.is_some_and(|good| good <= life), Refused::Lifetime)?;
     let ahead = header.issued_ms.saturating_sub(now_ms);

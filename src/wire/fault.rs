@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use bytes::Bytes;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -65,7 +66,9 @@ impl From<Status> for Fault {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
-        if let Some(code) = info.and_then(|info| Code::named(&info.reason)) {
+        let named = info.and_then(|info| Code::named(&info.reason));
+        // One that says another thing than its status is not ours.
+        if let Some(code) = named.filter(|code| code.grpc() == status.code() as i32) {
             let after = details.retry_info().and_then(|retry| retry.retry_delay);
             return Self { after, ..Self::new(code, status.message()) };
         }
@@ -98,6 +101,19 @@ impl From<Status> for Fault {
                 ),
             ),
         }
+    }
+}
+
+impl From<&Status> for v1::End {
+    fn from(status: &Status) -> Self {
+        let details = Bytes::copy_from_slice(status.details());
+        Self { code: status.code() as i32, message: status.message().to_owned(), details }
+    }
+}
+
+impl From<v1::End> for Status {
+    fn from(end: v1::End) -> Self {
+        Self::with_details(tonic::Code::from_i32(end.code), end.message, end.details)
     }
 }
 
@@ -157,7 +173,10 @@ mod tests {
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(AFTER));
         let status = Status::from(Fault::new(Code::NotFound, "it is not there"));
         assert!(status.get_error_details().retry_info().is_none());
-        // Another's codes are not taken for ours.
+        // Another's codes are not taken for ours, nor one that its status contradicts.
+        let other = ErrorDetails::with_error_info("corrupt", DOMAIN, HashMap::new());
+        let status = Status::with_error_details(tonic::Code::NotFound, "gone", other);
+        assert_eq!(Fault::from(status).code, Code::NotFound);
         let other = ErrorDetails::with_error_info("corrupt", "example.org", HashMap::new());
         let status = Status::with_error_details(tonic::Code::NotFound, "gone", other);
         assert_eq!(Fault::from(status).code, Code::NotFound);

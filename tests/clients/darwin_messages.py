@@ -155,7 +155,7 @@ class Stream:
         self.sent += 1
         return seal(own.key, header.SerializeToString(), payload)
 
-    def open(self, envelope):
+    def open(self, envelope, kind=None):
         own = self.connection
         header, payload = unseal(own.peer, envelope)
         require(not self.ended, "something comes after the last answer")
@@ -166,7 +166,7 @@ class Stream:
             ((header.service, header.method), self.method, "method"),
             (header.session, own.session, "session"),
             ((header.stream, header.sequence), (self.number, self.came), "place"),
-            (header.payload_type, self.types[1], "payload"),
+            (header.payload_type, kind or self.types[1], "payload"),
             (header.answers, self.first, "request"),
         ]:
             require(found == expected, f"an answer of another {what}: {found!r}, not {expected!r}")

@@ -85,16 +85,35 @@ class Grpc:
             require(payloads.pop() == b"", "the mark of the end is not empty")
         return [of(answer).FromString(payload) for payload in payloads]
 
+    def fails(self, service, method, request, answer, payload):
+        """The code that a call signedly ends with."""
+        stream = self.own.begin(
+            f"darwin.v1.{service}", method, f"darwin.v1.{request}", f"darwin.v1.{answer}"
+        )
+        body = framed(stream.seal(payload.SerializeToString()))
+        found, messages = self.post(f"/darwin.v1.{service}/{method}", body)
+        require(not messages, f"{method} went well")
+        sealed = binary(found["darwin-error-bin"])
+        end = of("End").FromString(stream.open(sealed, "darwin.v1.End"))
+        require(stream.ended, "an error that is not the end")
+        require(end.code == int(found["grpc-status"]), "a signed code and another one")
+        require(end.details == binary(found["grpc-status-details-bin"]), "other details")
+        return ErrorInfo.FromString(Status.FromString(end.details).details[0].value).reason
+
     def refused(self, path, body, kind=TYPE):
         """The code of a call that is refused."""
         found, messages = self.post(path, body, kind)
         require(found.get("grpc-status") != "0" and not messages, f"{path} went well: {found}")
-        details = found["grpc-status-details-bin"]
-        status = Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
+        status = Status.FromString(binary(found["grpc-status-details-bin"]))
         info = [any.value for any in status.details if any.type_url.endswith(".ErrorInfo")]
         info = ErrorInfo.FromString(info[0])
         require((info.domain, status.code) == ("darwin", int(found["grpc-status"])), "its details")
         return info.reason
+
+
+def binary(text):
+    """What a binary header of gRPC holds."""
+    return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
 def framed(message, packed=False):
@@ -160,6 +179,10 @@ def main():
     page = of("PageRequest")(of=watched.run, limit=200)
     (tree,) = grpc.call("Lineage", "Tree", "PageRequest", "AgentPage", page)
     require(len(tree.agents) == 200 and grpc.packed > 0, "nothing large came compressed")
+
+    # What is not there: an error, signed.
+    none = of("RunRef")(run=run_name(os.urandom(16)))
+    require(grpc.fails("Runs", "Show", "RunRef", "Run", none) == "not-found", "an unknown run")
 
     # The same bytes again; with one bit turned; without an envelope; without a key.
     path, body = grpc.sent

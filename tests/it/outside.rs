@@ -95,6 +95,7 @@ fn the_example_of_the_documentation_is_what_both_make_of_it() {
         stream: Some(1),
         sequence: 0,
         answers: None,
+        error: false,
     };
     let signer = Signer::from_seed(&[1; 32]).unwrap();
     let payload = v1::RunRef { run: "1".to_owned() }.encode_to_vec();

@@ -20,7 +20,7 @@ impl Step for Pass {
         Ok(plain([message, Bytes::new()]))
     }
 
-    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<Vec<Bytes>, Status> {
+    fn end(&mut self, trailers: Option<&mut HeaderMap>) -> Result<Vec<Bytes>, Status> {
         self.ended = Some(trailers.is_some());
         Ok(plain([Bytes::from_static(b"the end"), Bytes::new()]))
     }

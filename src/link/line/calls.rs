@@ -182,11 +182,8 @@ impl<D: Dial> Shared<D> {
     fn forget(&self, state: &mut super::State<Inbox>, why: &Fault) {
         state.core = super::core::Core::default();
         for (_, inbox) in std::mem::take(&mut state.channels) {
-            let status = Status::from(why.clone());
-            let details = Bytes::copy_from_slice(status.details());
-            let (code, message) = (status.code() as i32, status.message().to_owned());
             // Its caller may have gone.
-            let _ = inbox.events.send(What::End(End { code, message, details }));
+            let _ = inbox.events.send(What::End(End::from(&Status::from(why.clone()))));
         }
     }
 

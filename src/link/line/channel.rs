@@ -76,7 +76,7 @@ pub(super) async fn make(
     let first = match channel.inbox.recv().await {
         Some(What::End(end)) => {
             channel.ended = true;
-            let status = status(end);
+            let status = Status::from(end);
             if status.code() != tonic::Code::Ok {
                 return Err(status);
             }
@@ -123,10 +123,6 @@ fn too_large() -> Status {
 
 fn gone() -> Status {
     Fault::new(Code::Unavailable, "the line to the daemon ended; `darwin status` tells more").into()
-}
-
-fn status(end: End) -> Status {
-    Status::with_details(tonic::Code::from_i32(end.code), end.message, end.details)
 }
 
 /// The milliseconds of gRPC's header: up to eight digits and a unit.
@@ -283,7 +279,7 @@ impl HttpBody for Incoming {
             Some(What::End(end)) => {
                 self.channel.ended = true;
                 let mut trailers = HeaderMap::new();
-                Some(match status(end).add_header(&mut trailers) {
+                Some(match Status::from(end).add_header(&mut trailers) {
                     Ok(()) => Ok(BodyFrame::trailers(trailers)),
                     Err(status) => Err(status),
                 })

@@ -309,9 +309,7 @@ impl Held {
         if self.line.state().channels.remove(&id).is_none() {
             return;
         }
-        let details = Bytes::copy_from_slice(status.details());
-        let (code, message) = (status.code() as i32, status.message().to_owned());
-        self.line.push(id, What::End(End { code, message, details }));
+        self.line.push(id, What::End(End::from(status)));
     }
 
     /// Whether its client may want to go on with it: for a call, or for what it has not received.

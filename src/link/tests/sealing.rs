@@ -38,10 +38,12 @@ use crate::{
     },
 };
 
+mod errors;
 mod feeds;
 
 type Frames = Vec<Frame<Bytes>>;
 type Change = Arc<dyn Fn(&mut Frames) + Send + Sync>;
+type Headers = Arc<dyn Fn(&mut http::HeaderMap) + Send + Sync>;
 
 /// A daemon's service, its client, and who sits between them.
 #[derive(Clone)]
@@ -52,6 +54,8 @@ struct Line {
     content_type: Option<HeaderValue>,
     request: Change,
     answer: Change,
+    /// What happens to the headers or trailers that tell an error.
+    errors: Headers,
     /// The request bodies that went by.
     seen: Arc<Mutex<Vec<Bytes>>>,
     /// How many changes the service made.
@@ -74,6 +78,7 @@ fn line() -> Line {
         content_type: None,
         request: none.clone(),
         answer: none,
+        errors: Arc::new(|_| {}),
         seen: Arc::default(),
         made: Arc::default(),
         echo: Echo::default(),
@@ -144,9 +149,17 @@ impl tower::Service<http::Request<Body>> for Line {
                 .prepare();
             let mut service = Envelopes { plain_reads: line.plain_reads }.layer(routes);
             let answer = service.call(http::Request::from_parts(parts, body(sent))).await?;
-            let (parts, given) = answer.into_parts();
+            let (mut parts, given) = answer.into_parts();
+            let failed = |headers: &http::HeaderMap| {
+                headers.get("grpc-status").is_some_and(|status| status != "0")
+            };
+            if failed(&parts.headers) {
+                (line.errors)(&mut parts.headers);
+            }
             match frames(given).await {
                 Ok(mut given) => {
+                    let trailers = given.iter_mut().filter_map(Frame::trailers_mut);
+                    trailers.filter(|trailers| failed(trailers)).for_each(&*line.errors);
                     (line.answer)(&mut given);
                     Ok(http::Response::from_parts(parts, body(given)))
                 }

@@ -30,6 +30,7 @@ fn place() -> Place {
         stream: Some(7),
         sequence: 0,
         answers: None,
+        error: false,
     }
 }
 
