@@ -305,7 +305,7 @@ impl Config {
             }
         };
         scheme("store.cold", &self.store.cold, &["file", "memory"]);
-        scheme("store.warm", &self.store.warm, &["sqlite", "memory"]);
+        scheme("store.warm", &self.store.warm, &["sqlite", "postgres", "memory"]);
         scheme("store.hot", &self.store.hot, &["memory"]);
         if !self.server.admin.ip().is_loopback() {
             faults.push((

@@ -8,8 +8,6 @@ use std::{
 
 use rusqlite::Connection;
 
-#[path = "../../../tests/support/required.rs"]
-mod required;
 #[path = "../../../tests/support/disk.rs"]
 mod disk;
 
@@ -20,7 +18,10 @@ use super::{
     fixture::{ON_DISK, family, id, open, run_id, session_id, store, with_run},
     model::{Cursor, Finished},
 };
-use crate::{code::Code, daemon::store::Places};
+use crate::{
+    code::Code,
+    daemon::{required, store::Places},
+};
 
 /// Hands in generation after generation until one is refused; the refusal, and how many agents
 /// were acknowledged.

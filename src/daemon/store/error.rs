@@ -33,6 +33,34 @@ pub enum StoreError {
         /// The database's error.
         source: rusqlite::Error,
     },
+    /// A database on a server refused, or its answer is not what was stored.
+    #[error("{doing} failed in the database: {source}; its own log tells more")]
+    Server {
+        /// What was being done.
+        doing: &'static str,
+        /// The database's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A server can't be reached, or the connection broke: what was asked for may have been done.
+    #[error(
+        "{doing}: {server} can't be reached ({source}); see whether it runs, the daemon tries again by itself"
+    )]
+    Unreachable {
+        /// What was being done.
+        doing: &'static str,
+        /// Which server.
+        server: String,
+        /// What the connection or the server said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A server is not one that may be used, or is named wrongly.
+    #[error("store.{tier}: {why}")]
+    Address {
+        /// Which tier.
+        tier: &'static str,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// Stored data is damaged.
     #[error("{0}; nothing was changed, `darwin store verify` checks the rest")]
     Corrupt(Damage),
@@ -162,12 +190,15 @@ impl StoreError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Code::Denied
             }
-            Self::Io { .. } | Self::Sql { .. } | Self::Broken(_) | Self::Cancelled => {
-                Code::Unavailable
-            }
+            Self::Io { .. }
+            | Self::Sql { .. }
+            | Self::Server { .. }
+            | Self::Unreachable { .. }
+            | Self::Broken(_)
+            | Self::Cancelled => Code::Unavailable,
             Self::Corrupt(_) => Code::Corrupt,
             Self::Locked { .. } | Self::Conflict { .. } => Code::Conflict,
-            Self::Version { .. } | Self::Place { .. } => Code::Config,
+            Self::Version { .. } | Self::Place { .. } | Self::Address { .. } => Code::Config,
         }
     }
 }

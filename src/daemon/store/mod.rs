@@ -15,14 +15,14 @@ use std::{
 use cold::{Cold, file::FileCold, memory::MemoryCold};
 use error::{StoreError, sync_parent};
 use hot::{Hot, memory::MemoryHot};
-use warm::{Warm, WarmBackend, memory::MemoryWarm, sqlite::SqliteWarm};
+use warm::{Warm, WarmBackend, memory::MemoryWarm, postgres::PostgresWarm, sqlite::SqliteWarm};
 
 /// Where the tiers are, by URL; see `default.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places<'a> {
     /// `file:` or `memory:`.
     pub cold: &'a str,
-    /// `sqlite:` or `memory:`.
+    /// `sqlite:`, `postgres:` or `memory:`.
     pub warm: &'a str,
     /// `memory:`.
     pub hot: &'a str,
@@ -93,7 +93,8 @@ impl Stores {
         let warm: Arc<dyn WarmBackend> = match places.warm.split_once(':') {
             Some(("sqlite", rest)) => Arc::new(SqliteWarm::file(&path(dir, rest, "warm.db"))?),
             Some(("memory", "")) => Arc::new(MemoryWarm::default()),
-            _ => return Err(unknown("warm", places.warm, "sqlite: and memory:")),
+            Some(("postgres", _)) => Arc::new(PostgresWarm::at(places.warm)?),
+            _ => return Err(unknown("warm", places.warm, "sqlite:, postgres: and memory:")),
         };
         let hot = match places.hot {
             "memory:" => Hot::new(Arc::new(MemoryHot::default())),

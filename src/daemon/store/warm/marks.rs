@@ -6,7 +6,7 @@ use rusqlite::{Connection, Error, OptionalExtension, params};
 pub const MARKS: u32 = 100_000;
 pub const MARK_MS: u64 = 24 * 60 * 60 * 1000;
 /// How many of the oldest are looked at with each new one, and dropped if their time is over.
-const AT_ONCE: u32 = 8;
+pub const AT_ONCE: u32 = 8;
 
 /// That a call was made which carried an idempotency key: written with what it changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

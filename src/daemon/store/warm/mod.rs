@@ -3,11 +3,15 @@
 pub mod marks;
 pub mod uploads;
 pub mod rows;
+mod tally;
 pub mod connection;
 mod write;
 mod read;
 pub mod sqlite;
+pub mod postgres;
 pub mod memory;
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]

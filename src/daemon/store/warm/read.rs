@@ -15,14 +15,14 @@ use super::{
         AgentRow, CheckpointRow, Direction, Node, ResultRow, RunRow, SessionRow, StopOverride,
         Walked,
     },
+    tally::verdict_of,
     too_wide,
-    write::verdict_number,
 };
 use crate::{
     daemon::store::{cold::Extent, error::StoreError},
     domain::{
         id::{AgentId, RunId, SessionId, Slot},
-        lifecycle::{RunState, Verdict},
+        lifecycle::RunState,
     },
     provenance::block::{CID_LEN, cid_from_bytes},
 };
@@ -202,8 +202,6 @@ const AGENT: &str = "SELECT a.node, a.id, s.id, r.id, a.generation, a.slot, o.na
 /// All of an agent but its parents.
 fn agent_row(row: &Row<'_>) -> Answer<AgentRow> {
     let names: String = row.get(6)?;
-    let verdict: i64 = row.get(8)?;
-    let verdict = Verdict::ALL.into_iter().find(|known| verdict_number(*known) == verdict);
     let head: [u8; CID_LEN] = row.get(11)?;
     Ok(AgentRow {
         node: row.get(0)?,
@@ -215,7 +213,7 @@ fn agent_row(row: &Row<'_>) -> Answer<AgentRow> {
         parents: Vec::new(),
         operators: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         fitness: row.get(7)?,
-        verdict: verdict.ok_or_else(|| odd(8, "an unknown verdict"))?,
+        verdict: verdict_of(row.get(8)?).ok_or_else(|| odd(8, "an unknown verdict"))?,
         delta: row.get(9)?,
         genome: row.get(10)?,
         head: cid_from_bytes(&head).ok_or_else(|| odd(11, "no CID that Darwin writes"))?,

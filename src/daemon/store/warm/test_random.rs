@@ -15,6 +15,7 @@ use super::{
     Named, PAGE, Runs, WarmBackend,
     marks::Mark,
     memory::MemoryWarm,
+    postgres::fixture::Database,
     rows::{
         AgentRow, BlobRow, Change, Direction, Group, NewAgent, NewHead, NewResult, NewRunRow,
         NewSession, Node, Origin, StopOverride,
@@ -323,11 +324,21 @@ async fn codes(backend: &dyn WarmBackend, changes: &[Change]) -> Result<(), Code
     backend.write(changes.to_vec()).await.map_err(|error| error.code())
 }
 
-async fn compare(writes: Vec<Vec<Step>>) {
+async fn in_file(writes: Vec<Vec<Step>>) {
     let dir = tempfile::tempdir().unwrap();
+    compare(&SqliteWarm::file(&dir.path().join("warm.db")).unwrap(), writes).await;
+}
+
+async fn on_server(writes: Vec<Vec<Step>>) {
+    if let Some(server) = Database::new().await {
+        compare(&*server.warm, writes).await;
+        server.end().await;
+    }
+}
+
+async fn compare(other: &dyn WarmBackend, writes: Vec<Vec<Step>>) {
     let memory = MemoryWarm::default();
-    let other = SqliteWarm::file(&dir.path().join("warm.db")).unwrap();
-    for backend in [&memory as &dyn WarmBackend, &other] {
+    for backend in [&memory as &dyn WarmBackend, other] {
         backend.open([8; 16], 1).await.unwrap();
         let sessions = (0..2).map(|n| new_session(n, 1, Bytes::new(), Bytes::new()));
         let runs = (0..2).map(|n| new_run(n, n, 2, 2, Bytes::new()));
@@ -337,11 +348,11 @@ async fn compare(writes: Vec<Vec<Step>>) {
         let known = memory.agents_after(None, 0, PAGE).await.unwrap();
         let mut heads = known.iter().map(|row| (row.node, row.seq)).collect();
         let changes: Vec<_> = steps.into_iter().map(|step| change(step, &mut heads)).collect();
-        assert_eq!(codes(&memory, &changes).await, codes(&other, &changes).await, "{changes:#?}");
+        assert_eq!(codes(&memory, &changes).await, codes(other, &changes).await, "{changes:#?}");
         let (expected, found) = (memory.runs(Runs::All, 9).await, other.runs(Runs::All, 9).await);
         assert_eq!(found.unwrap(), expected.unwrap(), "after {changes:#?}");
     }
-    for (expected, found) in answers(&memory).await.iter().zip(answers(&other).await) {
+    for (expected, found) in answers(&memory).await.iter().zip(answers(other).await) {
         assert_eq!(found, *expected);
     }
 }
@@ -350,8 +361,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn every_back_end_does_what_memory_does(writes in vec(vec(step(), 1..4), 0..30)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(compare(writes));
+    fn a_file_does_what_memory_does(writes in vec(vec(step(), 1..4), 0..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(in_file(writes));
+    }
+
+    #[test]
+    fn a_server_does_what_memory_does(writes in vec(vec(step(), 1..4), 0..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(on_server(writes));
     }
 }

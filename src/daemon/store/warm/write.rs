@@ -6,14 +6,15 @@ use rusqlite::{Connection, Error, OptionalExtension, TransactionBehavior, params
 
 use super::{
     marks,
-    rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride},
+    rows::{Change, Group, NewHead, NewRunRow, NewSession, StopOverride},
+    tally::{Tally, verdict_number},
     uploads,
 };
 use crate::{
     daemon::store::error::StoreError,
     domain::{
         id::{RunId, SessionId},
-        lifecycle::{RunState, Verdict},
+        lifecycle::RunState,
     },
     provenance::block::cid_bytes,
 };
@@ -222,7 +223,6 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
     let mut session = open.prepare_cached("SELECT 1 FROM session WHERE node = ?1")?;
     let mut parent = open.prepare_cached("SELECT 1 FROM agent WHERE node = ?1")?;
     let (mut sessions, mut there) = (HashSet::new(), HashSet::new());
-    let mut runs: Vec<(i64, Tally)> = Vec::new();
     for agent in &group.agents {
         if sessions.insert(agent.session) && !session.exists([agent.session])? {
             return Err(Error::QueryReturnedNoRows);
@@ -252,19 +252,9 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
             edge.execute((agent.node, ord, node))?;
         }
         there.insert(agent.node);
-        if let Some(run) = agent.run {
-            match runs.iter_mut().find(|(known, _)| *known == run) {
-                Some((_, tally)) => tally.add(agent),
-                None => {
-                    let mut tally = Tally::default();
-                    tally.add(agent);
-                    runs.push((run, tally));
-                }
-            }
-        }
     }
-    for (run, tally) in runs {
-        tally.store(open, run)?;
+    for (run, tally) in Tally::of(&group.agents) {
+        add_to_run(open, run, &tally)?;
     }
     let mut append = open.prepare_cached(
         "UPDATE agent SET head = ?2, seq = ?3, segment = ?4 WHERE node = ?1 AND seq = ?3 - 1",
@@ -295,6 +285,24 @@ fn agents(open: &Connection, operators: &mut Operators, group: &Group) -> Result
     .map(drop)
 }
 
+fn add_to_run(open: &Connection, run: i64, tally: &Tally) -> Result<(), Error> {
+    let (best, whose) = tally.best.unzip();
+    let sql = "UPDATE run SET agents = agents + ?2, failed = failed + ?3,
+                   generation = max(generation, ?4), last_agent = max(last_agent, ?5),
+                   best_agent = CASE WHEN ?6 > coalesce(best, -9e999) THEN ?7 ELSE best_agent END,
+                   best = CASE WHEN ?6 > coalesce(best, -9e999) THEN ?6 ELSE best END
+               WHERE node = ?1";
+    exactly_one(open.prepare_cached(sql)?.execute(params![
+        run,
+        tally.agents,
+        tally.failed,
+        int(tally.generation),
+        tally.last,
+        best,
+        whose
+    ])?)
+}
+
 impl Operators {
     /// The number of a list of operators, made if it is new.
     fn number(&mut self, open: &Connection, names: &str) -> Result<i64, Error> {
@@ -316,57 +324,5 @@ impl Operators {
         }
         self.0.insert(names.to_owned(), number);
         Ok(number)
-    }
-}
-
-/// What a group adds to a run's row.
-#[derive(Debug, Default)]
-struct Tally {
-    agents: i64,
-    failed: i64,
-    generation: u64,
-    last: i64,
-    best: Option<(f64, i64)>,
-}
-
-impl Tally {
-    fn add(&mut self, agent: &NewAgent) {
-        self.agents += 1;
-        self.failed += i64::from(agent.fitness.is_none());
-        self.generation = self.generation.max(agent.generation);
-        self.last = self.last.max(agent.node);
-        if let Some(fitness) = agent.fitness
-            && self.best.is_none_or(|(best, _)| fitness > best)
-        {
-            self.best = Some((fitness, agent.node));
-        }
-    }
-
-    fn store(&self, open: &Connection, run: i64) -> Result<(), Error> {
-        let (best, whose) = self.best.unzip();
-        let sql = "UPDATE run SET agents = agents + ?2, failed = failed + ?3,
-                       generation = max(generation, ?4), last_agent = max(last_agent, ?5),
-                       best_agent = CASE WHEN ?6 > coalesce(best, -9e999) THEN ?7 ELSE best_agent END,
-                       best = CASE WHEN ?6 > coalesce(best, -9e999) THEN ?6 ELSE best END
-                   WHERE node = ?1";
-        exactly_one(open.prepare_cached(sql)?.execute(params![
-            run,
-            self.agents,
-            self.failed,
-            int(self.generation),
-            self.last,
-            best,
-            whose
-        ])?)
-    }
-}
-
-/// The number under which a verdict is stored; never to be reused.
-pub fn verdict_number(verdict: Verdict) -> i64 {
-    match verdict {
-        Verdict::Archived => 0,
-        Verdict::Scored => 1,
-        Verdict::Improved => 2,
-        Verdict::Champion => 3,
     }
 }
