@@ -88,10 +88,17 @@ pub enum ManagerError {
 }
 
 impl ManagerError {
-    /// Whether the run may go on after a while: a full disk, a lack of memory.
+    /// Whether the run may go on after a while: a full disk, a lack of memory, a store that is
+    /// away. What became of what was handed to it is found out then.
     #[must_use]
     pub fn passes(&self) -> bool {
-        self.code().retry() == Retry::Temporary
+        self.code().retry() == Retry::Temporary || self.is_away()
+    }
+
+    /// Whether a store can't be reached, or stands still until it knows what it has.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_away())
     }
 
     /// Why a run failed, as it is recorded: the code's name, and a sentence.

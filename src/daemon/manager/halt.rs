@@ -73,7 +73,8 @@ impl Manager {
             // The drive needs its turn to record its end.
             drop(turn);
             // The sender is dropped when the drive is over, whatever it says last.
-            drop(view.wait_for(|view| view.row.state != RunState::Running).await);
+            let rests = |view: &RunView| view.row.state != RunState::Running || view.unrecorded;
+            drop(view.wait_for(rests).await);
             if self.row(id).await?.state == RunState::Running {
                 return Err(ManagerError::Unrecorded(id));
             }

@@ -6,6 +6,7 @@ mod replay;
 mod measure;
 mod driver;
 mod plan;
+mod course;
 pub mod halt;
 pub mod trial;
 #[cfg(test)]
@@ -16,7 +17,6 @@ mod test_halting;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -26,10 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     evaluator::{Bench, Evaluator, Profile},
-    registry::{
-        Registry,
-        model::{Cursor, NewRun},
-    },
+    registry::{Registry, model::NewRun},
     store::warm::{
         PAGE, Runs,
         marks::Mark,
@@ -42,21 +39,15 @@ use crate::{
     domain::{
         id::{AgentId, RunId, SessionId},
         lifecycle::{RunEvent, RunState},
-        spec::Mode,
         suite::Bundle,
     },
     evolution::engine::Engine,
     telemetry::context,
 };
-use driver::{Driver, End};
 use error::ManagerError;
-use measure::Often;
 use plan::{Plan, suite_digest};
-use replay::Past;
 use view::RunView;
 
-/// The longest pause before a run that waits (for room on the disk, say) is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How many runs are taken up at once: each starts its evaluator, which may take its time.
 const TAKEN_UP: usize = 4;
 
@@ -360,132 +351,6 @@ impl Manager {
         });
         active.insert(id, Active { view: receiver, stop, kill, marks: Vec::new(), task });
         view
-    }
-
-    /// Drives a run until it ends; after a failure that passes, again from what is committed.
-    async fn drive(
-        self: Arc<Self>,
-        plan: Plan,
-        bench: Arc<Bench>,
-        view: watch::Sender<RunView>,
-        ends: (CancellationToken, CancellationToken),
-    ) -> Result<End, ManagerError> {
-        let mut pause = Duration::from_secs(1);
-        loop {
-            let agents = view.borrow().row.agents;
-            let drive = async { self.driver(&plan, &bench, &view, &ends).await?.drive().await };
-            match drive.await {
-                Err(error) if error.passes() => {
-                    tracing::warn!(run = %view.borrow().row.id, %error, "the run waits");
-                    view.send_modify(|view| view.waiting = Some(error.to_string()));
-                }
-                ended => return ended,
-            }
-            let got_on = view.borrow().row.agents > agents;
-            pause = if got_on { Duration::from_secs(1) } else { (pause * 2).min(LONGEST_PAUSE) };
-            tokio::select! {
-                () = ends.0.cancelled() => return Ok(End::Cancelled),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    async fn driver(
-        &self,
-        plan: &Plan,
-        bench: &Arc<Bench>,
-        view: &watch::Sender<RunView>,
-        (cancel, kill): &(CancellationToken, CancellationToken),
-    ) -> Result<Driver, ManagerError> {
-        let id = view.borrow().row.id;
-        let mut adopts = plan.spec.search.mode == Mode::SteadyState;
-        let saved = self.registry.load_checkpoint(id).await?;
-        let restored = saved.and_then(|saved| {
-            let engine = Engine::restore(plan.setup.clone(), &saved.bytes);
-            // All that it knew is committed: it only makes a restart quicker.
-            let lost = |error: &_| {
-                tracing::warn!(run = %id, %error, "the run is taken up from its first result");
-                adopts = true;
-            };
-            Some((engine.inspect_err(lost).ok()?, saved.after))
-        });
-        let (engine, after, fresh) = match restored {
-            Some((engine, after)) => (engine, after, false),
-            None => (Engine::new(plan.setup.clone())?, Cursor::default(), true),
-        };
-        // What is committed, whatever a drive before this one had counted.
-        let stored = self.row(id).await?;
-        view.send_modify(|view| {
-            view.row = RunRow { elapsed_ms: view.row.elapsed_ms.max(stored.elapsed_ms), ..stored };
-        });
-        let row = view.borrow().row.clone();
-        Ok(Driver {
-            run: id,
-            session: row.session,
-            seed: row.seed,
-            space: Arc::clone(&plan.setup.space),
-            objectives: Arc::clone(&plan.objectives),
-            suite: plan.suite,
-            often: Often::of(&plan.spec.suite),
-            isolation: profile(&row)?.isolation(),
-            layers: self.evaluator.optional(),
-            workers: (row.workers as usize).max(1),
-            time_limit: plan.spec.stop.time.map(Duration::from_secs_f64),
-            checkpoint_every: Duration::from_secs(self.config.checkpoint_seconds),
-            in_flight: self.config.in_flight as u64,
-            engine,
-            after,
-            adopts,
-            fresh,
-            past: Past::of(&self.registry, row.origin).await?,
-            bench: Arc::clone(bench),
-            registry: self.registry.clone(),
-            view: view.clone(),
-            cancel: cancel.clone(),
-            kill: kill.clone(),
-        })
-    }
-
-    /// Records how a drive ended, and tells the watchers last.
-    async fn settle(&self, ended: Result<End, ManagerError>, view: &watch::Sender<RunView>) {
-        let (state, reason) = match ended {
-            // Still running as far as the registry knows: the next start takes it up.
-            Ok(End::Cancelled) if self.shutdown.is_cancelled() => return,
-            Ok(End::Cancelled) => (RunState::Stopped, halt::STOPPED.to_owned()),
-            Ok(End::Killed) => (RunState::Stopped, halt::KILLED.to_owned()),
-            Ok(End::Finished(rule)) => (RunState::Finished, rule),
-            Err(error) => (RunState::Failed, error.reason()),
-        };
-        let row = view.borrow().row.clone();
-        let run = row.id;
-        tracing::info!(%run, state = state.as_str(), reason, "the run came to rest");
-        let _turn = self.turns.wait(run).await;
-        let calls = self.active().get_mut(&run).map(|active| std::mem::take(&mut active.marks));
-        let recorded = self.record(&row, state, &reason, calls.unwrap_or_default()).await;
-        self.active().remove(&run);
-        view.send_modify(|view| match recorded {
-            Ok(()) => {
-                view.row.state = state;
-                view.row.reason = reason;
-                view.waiting = None;
-            }
-            // As far as anybody can tell it is at work, and the next start takes it up.
-            Err(error) => {
-                tracing::error!(%run, %error, "the end of the run could not be recorded");
-                view.waiting = Some(format!("its end could not be recorded: {error}"));
-            }
-        });
-    }
-
-    async fn record(
-        &self,
-        row: &RunRow,
-        state: RunState,
-        reason: &str,
-        marks: impl IntoIterator<Item = Mark>,
-    ) -> Result<(), ManagerError> {
-        let registry = self.registry.marked(marks);
-        Ok(registry.set_run(row.id, state, reason, row.elapsed_ms, None).await?)
     }
 }
 

@@ -13,11 +13,13 @@ pub struct RunView {
     pub waiting: Option<String>,
     /// Agents committed a second, over the last seconds.
     pub rate: f64,
+    /// Whether it came to rest, and the store that is to know can't be reached.
+    pub unrecorded: bool,
 }
 
 impl From<RunRow> for RunView {
     fn from(row: RunRow) -> Self {
-        Self { row, waiting: None, rate: 0.0 }
+        Self { row, waiting: None, rate: 0.0, unrecorded: false }
     }
 }
 

@@ -116,6 +116,15 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// Whether a store can't be reached, or stands still until it knows what it has.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        let away = |error: &StoreError| {
+            matches!(error, StoreError::Unreachable { .. } | StoreError::Broken(_))
+        };
+        matches!(self, Self::Store(error) if away(error))
+    }
+
     /// Its stable code.
     #[must_use]
     pub fn code(&self) -> Code {
