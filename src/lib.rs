@@ -2,6 +2,9 @@
 //!
 //! Modules stand in dependency order: each may name only those above it.
 
+#[cfg(test)]
+#[path = "../tests/support/required.rs"]
+mod required;
 pub mod code;
 pub mod domain;
 pub mod evolution;

@@ -1,8 +1,5 @@
 //! The daemon: manager, evaluator, registry and session loops in one task tree.
 
-#[cfg(test)]
-#[path = "../../tests/support/required.rs"]
-mod required;
 pub mod clock;
 pub mod supervise;
 pub mod turns;

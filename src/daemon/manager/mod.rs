@@ -6,8 +6,8 @@ mod replay;
 mod measure;
 mod driver;
 mod plan;
-mod course;
 pub mod halt;
+mod course;
 pub mod trial;
 #[cfg(test)]
 mod test_resuming;

@@ -18,10 +18,7 @@ use super::{
     fixture::{ON_DISK, family, id, open, run_id, session_id, store, with_run},
     model::{Cursor, Finished},
 };
-use crate::{
-    code::Code,
-    daemon::{required, store::Places},
-};
+use crate::{code::Code, daemon::store::Places, required};
 
 /// Hands in generation after generation until one is refused; the refusal, and how many agents
 /// were acknowledged.

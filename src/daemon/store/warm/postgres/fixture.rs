@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{PostgresWarm, connect::Address};
-use crate::daemon::required;
+use crate::required;
 
 /// A database of its own, which ends with it.
 pub struct Database {

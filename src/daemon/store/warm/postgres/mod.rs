@@ -21,7 +21,7 @@ use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 
 use super::{
-    Named, PAGE, Runs, WarmBackend,
+    FRONT, Named, PAGE, Runs, WarmBackend,
     marks::Mark,
     rows::{
         AgentRow, Change, CheckpointRow, Direction, Node, Opened, ResultRow, RunRow, SessionRow,

@@ -6,20 +6,20 @@ use cid::Cid;
 use sqlx::{Error, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{
-    super::{
-        Named, Runs,
-        marks::Mark,
-        rows::{
-            AgentRow, CheckpointRow, Node, Opened, ResultRow, RunRow, SessionRow, StopOverride,
-        },
-        tally::verdict_of,
-        uploads::{NewUpload, UploadRow},
-    },
-    write::id,
-};
+use super::{Named, Runs, write::id};
 use crate::{
-    daemon::store::{cold::Extent, error::Damage},
+    daemon::store::{
+        cold::Extent,
+        error::Damage,
+        warm::{
+            marks::Mark,
+            rows::{
+                AgentRow, CheckpointRow, Node, Opened, ResultRow, RunRow, SessionRow, StopOverride,
+            },
+            tally::verdict_of,
+            uploads::{NewUpload, UploadRow},
+        },
+    },
     domain::{
         id::{AgentId, RunId, SessionId, Slot},
         lifecycle::RunState,

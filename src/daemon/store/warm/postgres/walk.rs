@@ -5,13 +5,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::{Error, PgConnection, Row as _};
 
-use super::{
-    super::{
-        FRONT,
-        rows::{Direction, Node, Walked},
-    },
-    read,
-};
+use super::{FRONT, read};
+use crate::daemon::store::warm::rows::{Direction, Node, Walked};
 
 /// The agents that are read ahead at the most.
 const AHEAD: usize = 4096;

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{Error, PgConnection, Row as _, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use super::super::{
-    marks::{self, Mark},
-    rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride},
-    tally::{Tally, verdict_number},
-    uploads::{NewPart, NewUpload},
-};
 use crate::{
+    daemon::store::warm::{
+        marks::{self, Mark},
+        rows::{Change, Group, NewAgent, NewHead, NewRunRow, NewSession, StopOverride},
+        tally::{Tally, verdict_number},
+        uploads::{NewPart, NewUpload},
+    },
     domain::{
         id::{RunId, SessionId},
         lifecycle::RunState,
