@@ -1,7 +1,8 @@
 //! The registry's write path and its lineage pages, beside a plain database and file.
 //!
 //! `cargo bench --bench registry`. `DARWIN_BENCH_AGENTS` sets the number of agents (default
-//! 1,000,000), `DARWIN_BENCH_DIR` the directory (default: a temporary one in `target`).
+//! 1,000,000), `DARWIN_BENCH_DIR` the directory (default: a temporary one in `target`),
+//! `DARWIN_BENCH_WARM` where the rows are (default `sqlite:`; an empty database of PostgreSQL's).
 
 use std::{
     collections::VecDeque,
@@ -146,7 +147,8 @@ fn cpu() -> Duration {
 }
 
 async fn ours(dir: &Path, agents: u64) -> u64 {
-    let places = Places { cold: "file:", warm: "sqlite:", hot: "memory:", segment: 128 << 20 };
+    let warm = std::env::var("DARWIN_BENCH_WARM").unwrap_or_else(|_| "sqlite:".to_owned());
+    let places = Places { cold: "file:", warm: &warm, hot: "memory:", segment: 128 << 20 };
     let stores = Stores::open(dir, &places).expect("stores");
     let registry =
         Registry::open(stores, &dir.join("keys"), None, Settings::default(), Clock::System)

@@ -182,8 +182,17 @@ impl WarmBackend for PostgresWarm {
 
     async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
-        let mut connection = self.begun(&mut writer).await?;
-        let done = self.apply(&mut connection, &mut writer.operators, &changes).await;
+        let (connection, done) = if let [change] = &changes[..]
+            && write::is_one_statement(change)
+        {
+            let mut connection = self.claimed(&mut writer).await?;
+            let done = write::change(&mut connection, &mut writer.operators, change).await;
+            (connection, done.map_err(|error| self.address.error("storing rows", error)))
+        } else {
+            let mut connection = self.begun(&mut writer).await?;
+            let done = self.apply(&mut connection, &mut writer.operators, &changes).await;
+            (connection, done)
+        };
         // A connection that broke is not used again; one on which a change was refused is.
         match &done {
             Ok(()) | Err(StoreError::Conflict { .. } | StoreError::Full { .. }) => {

@@ -52,7 +52,24 @@ async fn exactly(open: &mut PgConnection, rows: usize, statement: Statement) -> 
     if run(open, statement).await? == rows as u64 { Ok(()) } else { Err(Error::RowNotFound) }
 }
 
-/// Makes a change, in the transaction that is open.
+/// Whether a change is one statement, which is a transaction by itself.
+pub fn is_one_statement(change: &Change) -> bool {
+    match change {
+        Change::NewSession(_)
+        | Change::Touch(..)
+        | Change::Close(..)
+        | Change::Context(..)
+        | Change::SetRun(..)
+        | Change::Checkpoint(..)
+        | Change::SigningKey(..)
+        | Change::NewUpload(_)
+        | Change::EndUpload(..)
+        | Change::Settle => true,
+        Change::Shred(_) | Change::NewRun(_) | Change::Mark(_) | Change::Agents(_) => false,
+    }
+}
+
+/// Makes a change, in the transaction that is open, if one is.
 ///
 /// # Errors
 /// If it does not fit, or the database refuses: the transaction can't go on.
@@ -122,22 +139,19 @@ pub async fn change(
 }
 
 async fn new_session(open: &mut PgConnection, session: &NewSession) -> Result<(), Error> {
-    let made = sqlx::query(
-        "INSERT INTO session (node, id, name, \"user\", created_ms, used_ms, context)
-         SELECT coalesce(max(node), 0) + 1, $1, $2, $3, $4, $4, $5 FROM session RETURNING node",
+    let statement = sqlx::query(
+        "WITH made AS (
+             INSERT INTO session (node, id, name, \"user\", created_ms, used_ms, context)
+             SELECT coalesce(max(node), 0) + 1, $1, $2, $3, $4, $4, $5 FROM session RETURNING node)
+         INSERT INTO session_key (session, wrapped, master) SELECT node, $6, $7 FROM made",
     )
     .bind(id(session.id.as_bytes()))
     .bind(session.name.clone())
     .bind(session.user.clone())
     .bind(session.created_ms.cast_signed())
     .bind(session.context.to_vec())
-    .fetch_one(&mut *open);
-    let node: i64 = made.await?.try_get(0)?;
-    let statement =
-        sqlx::query("INSERT INTO session_key (session, wrapped, master) VALUES ($1, $2, $3)")
-            .bind(node)
-            .bind(session.wrapped.to_vec())
-            .bind(session.master.to_vec());
+    .bind(session.wrapped.to_vec())
+    .bind(session.master.to_vec());
     exactly(open, 1, statement).await
 }
 
