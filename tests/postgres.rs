@@ -42,8 +42,12 @@ fn id(n: usize) -> RunId {
 
 /// A home whose rows are on that server.
 fn home(server: &Postgres) -> Home {
+    home_at(&server.url())
+}
+
+fn home_at(url: &str) -> Home {
     let home = Home::new();
-    let text = format!("[store]\nwarm = \"{}\"\n", server.url());
+    let text = format!("[store]\nwarm = \"{url}\"\n");
     std::fs::write(home.path().join("darwind.toml"), text).expect("a configuration");
     home
 }
@@ -163,6 +167,36 @@ async fn again(link: &Link, id: RunId) -> v1::Run {
     }
 }
 
+/// A server that dies for good, and its standby in its place: no restart, nothing lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_takes_over_and_runs_go_on() {
+    let Some(mut server) = Postgres::new("") else { return };
+    let standby = server.standby();
+    let (mut calm, mut stormy) = (Home::new(), home_at(&server.url_with(&standby)));
+    let (undisturbed, link) = (calm.start().await, stormy.start().await);
+    let spec = spec(3, 20_000);
+    start(&undisturbed, id(0), &spec).await;
+    start(&link, id(0), &spec).await;
+    let deadline = Instant::now() + PATIENCE;
+    let before = loop {
+        let run = show(&link, id(0)).await;
+        if run.agents > 2000 {
+            break run;
+        }
+        assert!(Instant::now() < deadline, "{run:?}\n{}", stormy.log());
+    };
+    assert_eq!(before.state, "running", "it was too quick");
+    server.kill();
+    standby.promote();
+    let now = again(&link, id(0)).await;
+    assert!(now.agents >= before.agents, "{} told, {} left", before.agents, now.agents);
+    let expected = finished(&undisturbed, id(0), PATIENCE).await;
+    let found = finished(&link, id(0), PATIENCE).await;
+    assert_eq!((&found.state, found.best), (&expected.state, expected.best), "{}", stormy.log());
+    assert!(results(&undisturbed, id(0)).await == results(&link, id(0)).await);
+    assert!(!stormy.log().contains("panicked"), "{}", stormy.log());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_has_one_daemon_at_a_time() {
     let Some(server) = Postgres::new("") else { return };
@@ -212,10 +246,6 @@ fn a_server_that_is_not_safe_enough_is_not_used() {
     }
     // Nor is one reached without a certificate, or with another's authority.
     let Some(server) = Postgres::new("") else { return };
-    let plain = Home::new();
-    let url = server.url().replace("/ca.pem", "/client.pem");
-    std::fs::write(plain.path().join("darwind.toml"), format!("[store]\nwarm = \"{url}\"\n"))
-        .expect("a configuration");
-    let said = refused(&plain);
+    let said = refused(&home_at(&server.url().replace("/ca.pem", "/client.pem")));
     assert!(said.contains("can't be reached") && said.contains("ertificate"), "{said}");
 }

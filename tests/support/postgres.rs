@@ -33,34 +33,39 @@ impl Postgres {
             );
             return None;
         };
-        let dir = tempfile::tempdir().expect("a directory");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let port = port.expect("a free port").port();
-        let server = Self { dir, bin, pki, port, postmaster: None };
-        server.prepare(configuration);
-        let mut server = server;
+        let mut server = Self::empty(&bin, &pki);
+        let made = server
+            .command("initdb")
+            .args(["-U", "postgres", "--auth=trust", "--data-checksums", "-E", "UTF8", "-D"])
+            .arg(server.path().join("db"))
+            .output()
+            .expect("initdb");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server.configure(configuration);
         server.start();
         server.sql("postgres", "CREATE ROLE darwin LOGIN");
         server.sql("postgres", "CREATE DATABASE darwin OWNER darwin");
         Some(server)
     }
 
-    fn prepare(&self, configuration: &str) {
-        let at = |name: &str| self.dir.path().join(name);
+    /// One without anything in it, that does not run.
+    fn empty(bin: &Path, pki: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let port = port.expect("a free port").port();
+        let at = |name: &str| dir.path().join(name);
         for name in ["ca.pem", "server.pem", "server.key"] {
-            fs::copy(self.pki.join(name), at(name)).expect("certificates");
+            fs::copy(pki.join(name), at(name)).expect("certificates");
         }
         fs::set_permissions(at("server.key"), fs::Permissions::from_mode(0o600)).expect("a mode");
         // Root may not run a server.
-        let owned = Command::new("chown").args(["-R", "postgres:"]).arg(self.dir.path()).status();
+        let owned = Command::new("chown").args(["-R", "postgres:"]).arg(dir.path()).status();
         assert!(!root() || owned.is_ok_and(|status| status.success()));
-        let made = self
-            .command("initdb")
-            .args(["-U", "postgres", "--auth=trust", "--data-checksums", "-E", "UTF8", "-D"])
-            .arg(at("db"))
-            .output()
-            .expect("initdb");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { dir, bin: bin.to_owned(), pki: pki.to_owned(), port, postmaster: None }
+    }
+
+    fn configure(&self, configuration: &str) {
+        let at = |name: &str| self.dir.path().join(name);
         let dir = self.dir.path().display();
         let port = self.port;
         let settings = format!(
@@ -72,7 +77,8 @@ impl Postgres {
         let conf = at("db/postgresql.conf");
         let before = fs::read_to_string(&conf).expect("a configuration");
         fs::write(conf, before + &settings).expect("a configuration");
-        let access = "local all all trust\nhostssl all all 127.0.0.1/32 cert\n";
+        let access =
+            "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 cert\n";
         fs::write(at("db/pg_hba.conf"), access).expect("a configuration");
     }
 
@@ -134,11 +140,50 @@ impl Postgres {
 
     /// The URL of its database.
     pub fn url(&self) -> String {
-        let (pki, port) = (self.pki.display(), self.port);
+        self.url_of(&format!("localhost:{}", self.port))
+    }
+
+    /// The URL of the database that is on this server or on that one, whichever takes writes.
+    pub fn url_with(&self, other: &Self) -> String {
+        self.url_of(&format!("localhost:{},localhost:{}", self.port, other.port))
+    }
+
+    fn url_of(&self, servers: &str) -> String {
+        let pki = self.pki.display();
         format!(
-            "postgres://darwin@localhost:{port}/darwin?sslrootcert={pki}/ca.pem&\
+            "postgres://darwin@{servers}/darwin?sslrootcert={pki}/ca.pem&\
              sslcert={pki}/client.pem&sslkey={pki}/client.key"
         )
+    }
+
+    /// A standby of it, without which it acknowledges nothing from now on.
+    pub fn standby(&self) -> Self {
+        let standby = Self::empty(&self.bin, &self.pki);
+        let copied = standby
+            .command("pg_basebackup")
+            .args(["-U", "postgres", "-R", "-c", "fast", "-d"])
+            .arg(format!(
+                "host={} port={} application_name=standby",
+                self.path().display(),
+                self.port
+            ))
+            .arg("-D")
+            .arg(standby.path().join("db"))
+            .output()
+            .expect("pg_basebackup");
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        standby.configure("");
+        let mut standby = standby;
+        standby.start();
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Makes it the one that takes writes, on its own.
+    pub fn promote(&self) {
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = ''");
+        self.sql("postgres", "SELECT pg_promote()");
     }
 
     /// The directory with all of its files.
