@@ -197,6 +197,66 @@ async fn a_standby_takes_over_and_runs_go_on() {
     assert!(!stormy.log().contains("panicked"), "{}", stormy.log());
 }
 
+/// The raw files of the server hold names and scores, and nothing of a prompt, a program, a value
+/// or a key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_secret_stands_in_clear_in_any_file_of_the_server() {
+    let Some(mut server) = Postgres::new("checkpoint_timeout = '30s'") else { return };
+    let mut home = home(&server);
+    let link = home.start().await;
+    let secret = "Zinnober-Quastenflosser-4711";
+    let spec = "name = \"openly-named-run\"\nseed = 7\n[agent]\nfiles = [\"program.py\"]\n\
+                [search]\npopulation = 4\n[stop]\nevaluations = 24\n[suite]\nname = \"s\"\n\
+                kind = \"python\"\nevaluator = \"evaluator.py\"\n";
+    let file = |path: &str, content: String| v1::File {
+        path: path.to_owned(),
+        content: content.into(),
+        executable: false,
+    };
+    let evaluator = format!(
+        "import runpy\ndef evaluate(path):  # {secret}\n    found = runpy.run_path(path)\n    \
+         return {{'combined_score': -abs(found['X'])}}\n"
+    );
+    let request = v1::StartRequest {
+        agent_files: vec![file("program.py", format!("X = 1.0  # {secret}\n"))],
+        suite_files: vec![file("evaluator.py", evaluator)],
+        ..start_request(id(0), spec)
+    };
+    link.runs().start(request.keyed()).await.expect("the run starts");
+    assert_eq!(finished(&link, id(0), PATIENCE).await.state, "finished", "{}", home.log());
+    home.kill();
+    server.sql("postgres", "CHECKPOINT");
+    std::fs::write(home.path().join("dump"), server.dump()).expect("a dump");
+    server.kill();
+    let key = |name: &str| {
+        let keys = walk(home.path()).into_iter().find(|path| path.ends_with(name));
+        std::fs::read(keys.expect("a key file")).expect("a key")
+    };
+    let hidden = [secret.as_bytes().to_vec(), key("master.key"), key("signing.key")];
+    let mut named = 0;
+    for path in walk(server.path()).into_iter().chain([home.path().join("dump")]) {
+        let bytes = std::fs::read(&path).expect("a file");
+        let has = |what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+        named += usize::from(has(b"openly-named-run"));
+        for hidden in &hidden {
+            assert!(!has(&hidden[..16.min(hidden.len())]), "{}", path.display());
+        }
+    }
+    assert!(named >= 3, "the table, the log and the dump name the run: {named}");
+}
+
+/// All files below a directory.
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries =
+        std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
+    let below = |entry: std::fs::DirEntry| match entry.file_type().expect("a type") {
+        kind if kind.is_dir() => walk(&entry.path()),
+        kind if kind.is_file() => vec![entry.path()],
+        _ => Vec::new(),
+    };
+    entries.flat_map(below).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_has_one_daemon_at_a_time() {
     let Some(server) = Postgres::new("") else { return };

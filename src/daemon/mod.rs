@@ -15,6 +15,7 @@ pub mod manager;
 pub mod server;
 pub mod error;
 mod certificates;
+mod upkeep;
 pub mod run;
 
 use std::{

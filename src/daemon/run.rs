@@ -39,6 +39,7 @@ use super::{
     store::{Places, Stores},
     supervise::{Task, Tree},
     turns::Turns,
+    upkeep,
 };
 
 /// What the port holds, and how long a handshake may take.
@@ -149,6 +150,8 @@ pub async fn run(setup: Setup, listeners: Listeners, control: Control) -> Result
     serve(&mut tree, listeners.public, &certificates, Arc::new(context));
     let renewed = certificates.clone();
     tree.spawn(Task::Renewal, move |_| renewed.clone().keep(clock.clone()));
+    let warm = watched.stores().warm.clone();
+    tree.spawn(Task::Upkeep, move |_| upkeep::keep(warm.clone()));
     if let Some(limit) = notify::watchdog() {
         tree.spawn(Task::Watchdog, move |_| notify::keep_alive(watched.clone(), limit));
     }

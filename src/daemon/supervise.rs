@@ -25,6 +25,8 @@ pub enum Task {
     Renewal,
     /// Answers health checks and gives out metrics.
     Admin,
+    /// Takes care of the database.
+    Upkeep,
     /// Tells systemd that the daemon lives.
     Watchdog,
 }
@@ -72,6 +74,7 @@ impl Task {
             Self::Writer => "writer",
             Self::Renewal => "renewal",
             Self::Admin => "admin",
+            Self::Upkeep => "upkeep",
             Self::Watchdog => "watchdog",
         }
     }
@@ -83,7 +86,7 @@ impl Task {
             Self::Acceptor | Self::Calls | Self::Streams | Self::Runs | Self::Writer => {
                 OnFailure::End
             }
-            Self::Renewal | Self::Admin | Self::Watchdog => OnFailure::Restart,
+            Self::Renewal | Self::Admin | Self::Upkeep | Self::Watchdog => OnFailure::Restart,
         }
     }
 
@@ -94,7 +97,7 @@ impl Task {
             Self::Acceptor | Self::Calls | Self::Streams | Self::Runs | Self::Writer => {
                 OnCancel::Finish
             }
-            Self::Renewal | Self::Admin | Self::Watchdog => OnCancel::Drop,
+            Self::Renewal | Self::Admin | Self::Upkeep | Self::Watchdog => OnCancel::Drop,
         }
     }
 
@@ -105,7 +108,7 @@ impl Task {
             Self::Acceptor | Self::Calls | Self::Streams => Stage::Doors,
             Self::Runs => Stage::Work,
             Self::Writer => Stage::Store,
-            Self::Renewal | Self::Admin | Self::Watchdog => Stage::Onlookers,
+            Self::Renewal | Self::Admin | Self::Upkeep | Self::Watchdog => Stage::Onlookers,
         }
     }
 }

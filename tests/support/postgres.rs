@@ -186,8 +186,16 @@ impl Postgres {
         self.sql("postgres", "SELECT pg_promote()");
     }
 
+    /// Its database as `pg_dump` writes it.
+    pub fn dump(&self) -> Vec<u8> {
+        let mut dump = Command::new(self.bin.join("pg_dump"));
+        dump.args(["-U", "postgres", "-p", &self.port.to_string(), "-h"]);
+        let dumped = dump.arg(self.path()).arg("darwin").output().expect("pg_dump");
+        assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+        dumped.stdout
+    }
+
     /// The directory with all of its files.
-    #[allow(dead_code, reason = "not every user of this module needs it")]
     pub fn path(&self) -> &Path {
         self.dir.path()
     }

@@ -170,6 +170,12 @@ pub trait WarmBackend: Send + Sync {
     /// How many agents there are.
     async fn count(&self) -> Result<u64, StoreError>;
 
+    /// Takes away what changes left behind, and renews what the planner knows, if that was not
+    /// done within a day; of how many tables.
+    async fn tend(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     /// Checks the back end's own structures.
     async fn check(&self) -> Result<Vec<Damage>, StoreError>;
 }

@@ -11,6 +11,8 @@ mod read;
 mod walk;
 #[cfg(test)]
 pub mod fixture;
+#[cfg(test)]
+mod test_server;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -333,6 +335,15 @@ impl WarmBackend for PostgresWarm {
 
     async fn count(&self) -> Result<u64, StoreError> {
         ask!(self, "counting agents", |open| read::count(open))
+    }
+
+    async fn tend(&self) -> Result<u64, StoreError> {
+        let _turn = self.turns.acquire().await.map_err(|_| StoreError::Cancelled)?;
+        // Of its own: it may take long, and what is set for it is not for others.
+        let mut connection = self.address.connect().await?;
+        schema::check(&self.address, &mut connection).await?;
+        let tended = read::tend(&mut connection).await;
+        tended.map_err(|error| self.address.error("taking care of the database", error))
     }
 
     async fn check(&self) -> Result<Vec<Damage>, StoreError> {

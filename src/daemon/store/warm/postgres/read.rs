@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use cid::Cid;
-use sqlx::{Error, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Error, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Named, Runs, write::id};
@@ -31,6 +31,7 @@ type Answer<T> = Result<T, Error>;
 
 /// The most that a check of the rows reports of one kind.
 const MAX_FAULTS: i64 = 100;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A value in a column that can't be what was stored there.
 fn odd(what: &'static str) -> Error {
@@ -440,6 +441,34 @@ pub async fn opened(open: &mut PgConnection, store: [u8; 16]) -> Answer<Opened> 
     let masters = each(&masters.fetch_all(open).await?, |row| array(row, 0))?;
     let extent = |row: &PgRow| Ok(Extent { segment: small(row, 0)?, length: number(row, 1)? });
     Ok(Opened { store, extents: each(&extents, extent)?, last, masters })
+}
+
+/// Vacuums and analyzes every table, unless that was done within a day.
+pub async fn tend(open: &mut PgConnection) -> Answer<u64> {
+    let due = sqlx::query(
+        "SELECT NOT EXISTS (SELECT 1 FROM meta.upkeep
+             WHERE done_ms > extract(epoch FROM now()) * 1000 - $1)",
+    );
+    if !due.bind(DAY_MS).fetch_one(&mut *open).await?.try_get::<bool, _>(0)? {
+        return Ok(0);
+    }
+    sqlx::raw_sql("SET statement_timeout = 0").execute(&mut *open).await?;
+    let tables = sqlx::query(
+        "SELECT format('VACUUM (ANALYZE) %I.%I', schemaname, relname) FROM pg_stat_user_tables
+         WHERE schemaname = current_schema() ORDER BY relname",
+    );
+    let tables: Vec<String> = each(&tables.fetch_all(&mut *open).await?, |row| row.try_get(0))?;
+    let count = tables.len() as u64;
+    for sql in tables {
+        // Names of tables can't be bound; the database itself has quoted these.
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *open).await?;
+    }
+    let done = sqlx::query(
+        "INSERT INTO meta.upkeep (one, done_ms) VALUES (1, extract(epoch FROM now()) * 1000)
+         ON CONFLICT (one) DO UPDATE SET done_ms = excluded.done_ms",
+    );
+    done.execute(open).await?;
+    Ok(count)
 }
 
 /// What belongs together and does not fit.

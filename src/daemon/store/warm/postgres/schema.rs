@@ -115,6 +115,9 @@ pub async fn migrate(
             "CREATE SCHEMA IF NOT EXISTS meta;
              CREATE TABLE meta.schema_version (
                  version BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_ms BIGINT NOT NULL
+             );
+             CREATE TABLE meta.upkeep (
+                 one INTEGER PRIMARY KEY CHECK (one = 1), done_ms BIGINT NOT NULL
              )",
         )
         .execute(&mut *change)
