@@ -303,7 +303,8 @@ async fn pages(place: &Database) {
     execute(
         &mut raw,
         format!(
-            "INSERT INTO agent (node, id, session, run, generation, slot, fitness, verdict, delta,
+            "SET statement_timeout = 0;
+             INSERT INTO agent (node, id, session, run, generation, slot, fitness, verdict, delta,
                  operators, genome, head, seq, at_ms, segment)
              SELECT n, gen_random_uuid(), 1, 1, n / {WIDTH}, n % {WIDTH}, n, 1, 1, 1,
                  (SELECT genome FROM agent LIMIT 1), (SELECT head FROM agent LIMIT 1), 0, 1, 1

@@ -292,6 +292,20 @@ async fn a_database_of_a_newer_version_or_another_program_is_refused_and_left_al
     server.sql("darwin", "SELECT x FROM theirs; SELECT node FROM session");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plaintext_is_only_what_was_asked_for_and_the_doctor_warns_of_it() {
+    let Some(server) = Postgres::new("") else { return };
+    for (url, warned) in [(server.plaintext_url(), 1), (server.url(), 0)] {
+        let mut home = home_at(&url);
+        let link = home.start().await;
+        let found = link.operations().doctor(v1::DoctorRequest {}).await.expect("checks");
+        let found = found.into_inner().checks;
+        let warns =
+            |check: &&v1::Check| check.state == "warning" && check.detail.contains("not encrypted");
+        assert_eq!(found.iter().filter(warns).count(), warned, "{url}: {found:?}");
+    }
+}
+
 #[test]
 fn a_server_that_is_not_safe_enough_is_not_used() {
     let unsafe_ones = [

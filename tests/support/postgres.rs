@@ -77,8 +77,8 @@ impl Postgres {
         let conf = at("db/postgresql.conf");
         let before = fs::read_to_string(&conf).expect("a configuration");
         fs::write(conf, before + &settings).expect("a configuration");
-        let access =
-            "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 cert\n";
+        let access = "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 cert\n\
+                      hostnossl all darwin 127.0.0.1/32 trust\n";
         fs::write(at("db/pg_hba.conf"), access).expect("a configuration");
     }
 
@@ -141,6 +141,11 @@ impl Postgres {
     /// The URL of its database.
     pub fn url(&self) -> String {
         self.url_of(&format!("localhost:{}", self.port))
+    }
+
+    /// The URL of its database, without TLS.
+    pub fn plaintext_url(&self) -> String {
+        format!("postgres://darwin@127.0.0.1:{}/darwin?plaintext=loopback", self.port)
     }
 
     /// The URL of the database that is on this server or on that one, whichever takes writes.

@@ -33,6 +33,7 @@ pub async fn checks(
     evaluator: &Evaluator,
     home: &Path,
     python: &PathBuf,
+    tiers: &[(&'static str, String)],
 ) -> Vec<Check> {
     let mut checks = vec![
         check("python", "missing", python_found(python).await),
@@ -41,8 +42,18 @@ pub async fn checks(
         check("master key", "missing", Ok(format!("from {}", registry.origins().master))),
         check("signing key", "missing", Ok(format!("from {}", registry.origins().signing))),
     ];
+    checks.extend(tiers.iter().filter_map(|(tier, url)| plaintext(tier, url)));
     checks.extend(evaluator.layers().await.into_iter().map(layer));
     checks
+}
+
+/// A warning of a server that is reached without TLS, as its URL explicitly says.
+fn plaintext(tier: &str, url: &str) -> Option<Check> {
+    url.contains("plaintext=loopback").then(|| {
+        let hint = "who may read this machine's loopback reads it; give certificates instead";
+        let found = Err((format!("{url}: not encrypted"), hint.to_owned()));
+        check(&format!("store: {tier}"), "warning", found)
+    })
 }
 
 fn layer(layer: Layer) -> Check {

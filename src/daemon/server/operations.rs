@@ -58,9 +58,14 @@ impl Operations for Service {
 
     async fn doctor(&self, _: Request<DoctorRequest>) -> Result<Response<DoctorResponse>, Status> {
         let context = &self.0;
-        let checks =
-            doctor::checks(&context.registry, &context.evaluator, &context.home, &context.python)
-                .await;
+        let checks = doctor::checks(
+            &context.registry,
+            &context.evaluator,
+            &context.home,
+            &context.python,
+            &context.tiers,
+        )
+        .await;
         Ok(Response::new(DoctorResponse { checks }))
     }
 

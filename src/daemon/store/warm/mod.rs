@@ -18,6 +18,8 @@ mod conformance;
 mod test_random;
 #[cfg(test)]
 mod test_file;
+#[cfg(test)]
+mod test_server;
 
 use std::sync::Arc;
 

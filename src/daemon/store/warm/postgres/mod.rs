@@ -11,8 +11,6 @@ mod read;
 mod walk;
 #[cfg(test)]
 pub mod fixture;
-#[cfg(test)]
-mod test_server;
 
 use std::sync::{Mutex, PoisonError};
 

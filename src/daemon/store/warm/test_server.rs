@@ -3,18 +3,15 @@
 use bytes::Bytes;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
 
-use super::{PostgresWarm, fixture::Database};
+use super::{
+    WarmBackend as _,
+    fixture::{STORE, agent, group, new_run, new_session, run, session},
+    postgres::{PostgresWarm, fixture::Database},
+    rows::Change,
+};
 use crate::{
     code::Code,
-    daemon::store::{
-        cold::Extent,
-        error::StoreError,
-        warm::{
-            WarmBackend as _,
-            fixture::{STORE, agent, group, new_run, new_session, run, session},
-            rows::Change,
-        },
-    },
+    daemon::store::{cold::Extent, error::StoreError},
 };
 
 /// Ends all connections to a database but this one, as a server that starts again does.
