@@ -41,6 +41,8 @@ pub async fn checks(
         check("master key", "missing", Ok(format!("from {}", registry.origins().master))),
         check("signing key", "missing", Ok(format!("from {}", registry.origins().signing))),
     ];
+    let hot = registry.stores().hot.state().findings().await;
+    checks.extend(hot.into_iter().map(|one| check(one.about, "warning", one.found)));
     checks.extend(evaluator.layers().await.into_iter().map(layer));
     checks
 }

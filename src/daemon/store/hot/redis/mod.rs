@@ -11,7 +11,7 @@ mod address;
 mod node;
 mod slots;
 mod servers;
-mod scripts;
+pub mod scripts;
 mod signals;
 mod report;
 #[cfg(test)]

@@ -45,6 +45,16 @@ pub enum Verb {
     Run(&'static LazyLock<Script>, &'static str),
 }
 
+impl Verb {
+    /// The command's name, or the text of the script.
+    #[must_use]
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::Plain(text) | Self::Run(_, text) => text,
+        }
+    }
+}
+
 /// A request: for the server that has the first key.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -68,8 +78,8 @@ impl Request<'_> {
             Verb::Plain(verb) => {
                 command.arg(verb);
             }
-            Verb::Run(_, text) if whole => {
-                command.arg("EVAL").arg(text).arg(self.keys.len());
+            verb @ Verb::Run(..) if whole => {
+                command.arg("EVAL").arg(verb.text()).arg(self.keys.len());
             }
             Verb::Run(script, _) => {
                 command.arg("EVALSHA").arg(script.get_hash()).arg(self.keys.len());
