@@ -145,9 +145,8 @@ impl Times {
         });
         timed!(lock, turn, {
             let mut call = lock_script.key(key("l", Of::Lock));
-            let call = call.key(key("l", Of::Fence)).arg(&HOLDER[..]);
-            let call = call.arg(format!("{turn:020}")).arg(format!("{:020}", turn + 1000));
-            let call = call.arg(1000 + SPARE_MS).arg(KEPT_MS).arg(turn);
+            let call = call.arg(&HOLDER[..]).arg(format!("{turn:020}"));
+            let call = call.arg(format!("{:020}", turn + 1000)).arg(KEPT_MS).arg(turn);
             let _: u64 = call.invoke_async(connection).await.expect("locked");
             let mut call = unlock_script.key(key("l", Of::Lock));
             let gone: u64 = call.arg(&HOLDER[..]).invoke_async(connection).await.expect("asked");

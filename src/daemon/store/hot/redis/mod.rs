@@ -81,7 +81,7 @@ impl HotBackend for RedisHot {
         self.ask(Request {
             doing: "putting into a set",
             verb: PUT,
-            keys: &[&self.key(set, Of::Set)],
+            key: &self.key(set, Of::Set),
             arguments: &[lowest.as_bytes(), member, KEPT_MS.to_string().as_bytes()],
             again: true,
         })
@@ -92,7 +92,7 @@ impl HotBackend for RedisHot {
         self.ask(Request {
             doing: "taking out of a set",
             verb: Verb::Plain("ZREM"),
-            keys: &[&self.key(set, Of::Set)],
+            key: &self.key(set, Of::Set),
             arguments: &[member],
             again: false,
         })
@@ -106,7 +106,7 @@ impl HotBackend for RedisHot {
             .ask(Request {
                 doing: "reading a set",
                 verb: Verb::Plain("ZRANGE"),
-                keys: &[&self.key(set, Of::Set)],
+                key: &self.key(set, Of::Set),
                 arguments: &[b"0", last.as_bytes(), b"WITHSCORES"],
                 again: true,
             })
@@ -118,7 +118,7 @@ impl HotBackend for RedisHot {
         self.ask(Request {
             doing: "counting a set",
             verb: Verb::Plain("ZCARD"),
-            keys: &[&self.key(set, Of::Set)],
+            key: &self.key(set, Of::Set),
             arguments: &[],
             again: true,
         })
@@ -132,7 +132,7 @@ impl HotBackend for RedisHot {
         self.ask(Request {
             doing: "counting",
             verb: COUNT,
-            keys: &[&self.key(counter, Of::Counter)],
+            key: &self.key(counter, Of::Counter),
             arguments: &[by.as_bytes(), kept.as_bytes(), end.as_bytes()],
             again: false,
         })
@@ -149,24 +149,16 @@ impl HotBackend for RedisHot {
         fits(name.as_bytes())?;
         let until_ms = now_ms.saturating_add(ttl_ms);
         let [now, until] = [now_ms, until_ms].map(|time| format!("{time:020}"));
-        let kept = ttl_ms.saturating_add(SPARE_MS).min(LONGEST_MS);
-        let fence_kept = KEPT_MS.max(kept);
-        let [kept, fence_kept] = [kept, fence_kept].map(|time| time.to_string());
+        let kept = ttl_ms.saturating_add(SPARE_MS).clamp(KEPT_MS, LONGEST_MS).to_string();
         // Beyond that, the server's numbers have holes.
         let least = now_ms.min(LONGEST_MS).to_string();
+        let [now, until, kept, least] = [&now, &until, &kept, &least].map(String::as_bytes);
         let fence: Option<u64> = self
             .ask(Request {
                 doing: "taking a lock",
                 verb: LOCK,
-                keys: &[&self.key(name, Of::Lock), &self.key(name, Of::Fence)],
-                arguments: &[
-                    &holder,
-                    now.as_bytes(),
-                    until.as_bytes(),
-                    kept.as_bytes(),
-                    fence_kept.as_bytes(),
-                    least.as_bytes(),
-                ],
+                key: &self.key(name, Of::Lock),
+                arguments: &[&holder, now, until, kept, least],
                 again: true,
             })
             .await?;
@@ -177,7 +169,7 @@ impl HotBackend for RedisHot {
         self.ask(Request {
             doing: "giving a lock back",
             verb: UNLOCK,
-            keys: &[&self.key(name, Of::Lock)],
+            key: &self.key(name, Of::Lock),
             arguments: &[&holder],
             again: false,
         })
@@ -194,13 +186,12 @@ impl HotBackend for RedisHot {
         fits(bucket.as_bytes())?;
         let numbers = [rate.capacity, rate.per_second, tokens].map(|number| format!("{number:e}"));
         let times = [now_ms, SPARE_MS, LONGEST_MS].map(|time| time.to_string());
-        let arguments: Vec<&[u8]> =
-            numbers.iter().chain(&times).map(|argument| argument.as_bytes()).collect();
+        let arguments: Vec<&[u8]> = numbers.iter().chain(&times).map(String::as_bytes).collect();
         let left: Option<f64> = self
             .ask(Request {
                 doing: "taking tokens",
                 verb: TAKE,
-                keys: &[&self.key(bucket, Of::Bucket)],
+                key: &self.key(bucket, Of::Bucket),
                 arguments: &arguments,
                 again: false,
             })
@@ -214,18 +205,21 @@ impl HotBackend for RedisHot {
     }
 
     async fn forget(&self, name: &str) -> Result<(), StoreError> {
-        // The fence stays: who takes the lock next gets a higher one.
-        let all = [Of::Set, Of::Counter, Of::Lock, Of::Bucket].map(|of| self.key(name, of));
-        let [set, counter, lock, bucket] = &all;
-        self.ask::<u64>(Request {
-            doing: "forgetting a name",
-            verb: Verb::Plain("DEL"),
-            keys: &[set, counter, lock, bucket],
-            arguments: &[],
-            again: true,
-        })
-        .await
-        .map(drop)
+        let remove = async |of| {
+            let doing = "forgetting a name";
+            let (key, verb) = (self.key(name, of), Verb::Plain("DEL"));
+            let request = Request { doing, verb, key: &key, arguments: &[], again: true };
+            self.ask::<u64>(request).await
+        };
+        // A lock's fence stays: who takes it next gets a higher one.
+        let free = async {
+            let (key, doing) = (self.key(name, Of::Lock), "forgetting a lock");
+            let request =
+                Request { doing, verb: UNLOCK, key: &key, arguments: &[b""], again: true };
+            self.ask::<u64>(request).await
+        };
+        let [set, counter, bucket] = [Of::Set, Of::Counter, Of::Bucket].map(remove);
+        tokio::try_join!(set, counter, bucket, free).map(drop)
     }
 
     fn signal(&self, topic: &str) {

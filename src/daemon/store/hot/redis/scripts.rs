@@ -1,9 +1,10 @@
 //! The keys, and what is done with them in one step on the server.
 //!
 //! Every key has the form `darwin:{SPACE:NAME}:KIND`, so that all keys of a name are in one slot
-//! and no kind is taken for another. Every key ends by itself: sets, counters and fences a week
-//! after they were last written, a lock an hour after its holder's time, a bucket an hour after
-//! it would be full.
+//! and no kind is taken for another. No request needs more than one key: a cluster does not answer
+//! one with several while it moves their slot. Every key ends by itself: sets, counters and locks a
+//! week after they were last written, and a lock not before an hour after its holder's time; a
+//! bucket an hour after it would be full.
 
 use std::sync::LazyLock;
 
@@ -11,7 +12,7 @@ use redis::Script;
 
 use super::servers::Verb;
 
-/// How long sets, counters and fences are kept after they were last written, in milliseconds.
+/// How long sets, counters and locks are kept after they were last written, in milliseconds.
 pub const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
 /// How much longer than needed other keys are kept: times are the callers', whose clocks may differ
 /// from the server's and from one another.
@@ -26,10 +27,8 @@ pub enum Of {
     Set,
     /// A counter.
     Counter,
-    /// A lock that is held.
+    /// A lock, with its last fence when it is free.
     Lock,
-    /// The last fence of a lock.
-    Fence,
     /// A bucket.
     Bucket,
 }
@@ -41,7 +40,6 @@ pub fn key(space: &str, name: &str, of: Of) -> Vec<u8> {
         Of::Set => "set",
         Of::Counter => "count",
         Of::Lock => "lock",
-        Of::Fence => "fence",
         Of::Bucket => "bucket",
     };
     format!("darwin:{{{space}:{name}}}:{kind}").into_bytes()
@@ -84,32 +82,35 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('GET', KEYS[1])"
 );
 
-// A lock is its holder (16 bytes), its end (20 digits, which compare as text), its fence. Where the
-// last fence is not known any more, the caller's time makes the next one higher than it was.
+// A lock is whether it is held, its holder (16 bytes), its end (20 digits, which compare as text),
+// its fence. Where the last fence is not known any more, the caller's time makes the next one higher
+// than it was.
 script!(
     LOCK,
-    "Takes a lock: lock, fence; holder, now, end, how long the lock and the fence are kept, the \
-     least fence. Its fence, or nothing if another has it.",
-    "local held = redis.call('GET', KEYS[1])
+    "Takes a lock: key; holder, now, end, how long it is kept, the least fence. Its fence, or \
+     nothing if another has it.",
+    "local found = redis.call('GET', KEYS[1])
 local fence
-if held and string.sub(held, 17, 36) > ARGV[2] then
-  if string.sub(held, 1, 16) ~= ARGV[1] then return false end
-  fence = string.sub(held, 37)
+if found and string.sub(found, 1, 1) == '1' and string.sub(found, 18, 37) > ARGV[2] then
+  if string.sub(found, 2, 17) ~= ARGV[1] then return false end
+  fence = string.sub(found, 38)
 else
-  local last = tonumber(redis.call('GET', KEYS[2]) or '0')
-  fence = string.format('%.0f', math.max(last + 1, tonumber(ARGV[6])))
+  local last = found and tonumber(string.sub(found, 38)) or 0
+  fence = string.format('%.0f', math.max(last + 1, tonumber(ARGV[5])))
 end
-redis.call('SET', KEYS[2], fence, 'PX', ARGV[5])
-redis.call('SET', KEYS[1], ARGV[1] .. ARGV[3] .. fence, 'PX', ARGV[4])
+redis.call('SET', KEYS[1], '1' .. ARGV[1] .. ARGV[3] .. fence, 'PX', ARGV[4])
 return fence"
 );
 
 script!(
     UNLOCK,
-    "Gives a lock back: lock; holder. Whether it was held.",
-    "local held = redis.call('GET', KEYS[1])
-if held and string.sub(held, 1, 16) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0"
+    "Gives a lock back, and keeps its fence: key; holder, or nothing for whoever it is. Whether it \
+     was held.",
+    "local found = redis.call('GET', KEYS[1])
+if not found or string.sub(found, 1, 1) ~= '1' then return 0 end
+if ARGV[1] ~= '' and string.sub(found, 2, 17) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], '0' .. string.sub(found, 2), 'KEEPTTL')
+return 1"
 );
 
 // A bucket is its tokens and when that was so, as text.
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn all_keys_of_a_name_are_in_one_slot_and_no_two_are_the_same() {
-        let all = [Of::Set, Of::Counter, Of::Lock, Of::Fence, Of::Bucket];
+        let all = [Of::Set, Of::Counter, Of::Lock, Of::Bucket];
         for name in ["run", "", "a}b", "{}", "}"] {
             let keys = all.map(|of| key("lab", name, of));
             assert!(keys.iter().all(|key| slot(key) == slot(&keys[0])), "{name}");
@@ -152,6 +153,6 @@ mod tests {
             ["a", "a}:set", "b"].iter().flat_map(|name| all.map(|of| key("x", name, of))).collect();
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), 15);
+        assert_eq!(keys.len(), 12);
     }
 }

@@ -55,15 +55,15 @@ impl Verb {
     }
 }
 
-/// A request: for the server that has the first key.
+/// A request: for the server that has the key.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// What is being done, for messages.
     pub doing: &'static str,
     /// What to do.
     pub verb: Verb,
-    /// With which keys, all in one slot.
-    pub keys: &'a [&'a [u8]],
+    /// With which key.
+    pub key: &'a [u8],
     /// And what else.
     pub arguments: &'a [&'a [u8]],
     /// Whether twice is the same as once.
@@ -79,15 +79,13 @@ impl Request<'_> {
                 command.arg(verb);
             }
             verb @ Verb::Run(..) if whole => {
-                command.arg("EVAL").arg(verb.text()).arg(self.keys.len());
+                command.arg("EVAL").arg(verb.text()).arg(1);
             }
             Verb::Run(script, _) => {
-                command.arg("EVALSHA").arg(script.get_hash()).arg(self.keys.len());
+                command.arg("EVALSHA").arg(script.get_hash()).arg(1);
             }
         }
-        for part in self.keys.iter().chain(self.arguments) {
-            command.arg(*part);
-        }
+        command.arg(self.key).arg(self.arguments);
         command
     }
 }
@@ -182,7 +180,7 @@ impl Servers {
             let attempt = async {
                 let (node, asking) = match hop.take() {
                     Some((place, asking)) => (self.meet(&place), asking),
-                    None => (self.holder(request.keys[0]).await?, false),
+                    None => (self.holder(request.key).await?, false),
                 };
                 node.ask(&command, asking).await.map_err(|trouble| (trouble, Some(node)))
             };

@@ -59,6 +59,14 @@ struct Waiting {
     all: bool,
 }
 
+/// What has changed.
+enum Change {
+    /// Something of this topic.
+    One(String),
+    /// Possibly everything.
+    All,
+}
+
 impl Signals {
     /// Starts to say and to hear; ends when it is dropped.
     ///
@@ -117,23 +125,23 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is to be said next: a topic, or `None` for all of them.
-    fn next(&self) -> Option<Option<String>> {
+    /// Takes what is to be said next.
+    fn next(&self) -> Option<Change> {
         let mut waiting = self.waiting();
         if waiting.all {
             // That includes the rest.
             *waiting = Waiting::default();
-            return Some(None);
+            return Some(Change::All);
         }
-        waiting.topics.pop_first().map(Some)
+        waiting.topics.pop_first().map(Change::One)
     }
 
     /// Puts back what could not be said.
-    fn keep(&self, topic: Option<String>) {
+    fn keep(&self, change: Change) {
         let mut waiting = self.waiting();
-        match topic {
-            Some(topic) => drop(waiting.topics.insert(topic)),
-            None => waiting.all = true,
+        match change {
+            Change::One(topic) => drop(waiting.topics.insert(topic)),
+            Change::All => waiting.all = true,
         }
     }
 
@@ -141,24 +149,25 @@ impl Shared {
     async fn say(&self) {
         let mut waits = Backoff::new(WAITS.0, WAITS.1);
         loop {
-            let Some(topic) = self.next() else {
+            let Some(change) = self.next() else {
                 self.more.notified().await;
                 continue;
             };
-            let tag = if topic.is_some() { ONE } else { ALL };
-            let name = topic.as_deref().unwrap_or_default();
-            let message = [&self.own[..], &[tag], name.as_bytes()].concat();
+            let message = match &change {
+                Change::One(topic) => [&self.own[..], &[ONE], topic.as_bytes()].concat(),
+                Change::All => [&self.own[..], &[ALL]].concat(),
+            };
             let request = Request {
                 doing: "sending a signal",
                 verb: Verb::Plain("PUBLISH"),
-                keys: &[&self.channel],
+                key: &self.channel,
                 arguments: &[&message],
                 again: true,
             };
             if self.servers.ask(request).await.is_ok() {
                 waits.reset();
             } else {
-                self.keep(topic);
+                self.keep(change);
                 sleep(waits.next(rand::random())).await;
             }
         }
