@@ -212,9 +212,9 @@ impl Shared {
         if std::mem::take(told) {
             tracing::info!(server = node.shown(), "signals are heard again");
         }
-        self.subscribed.send_replace(true);
         // Whoever listened before may have missed something.
         self.topics.signal_all();
+        self.subscribed.send_replace(true);
         let mut ticks = interval(PING);
         loop {
             tokio::select! {
