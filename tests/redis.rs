@@ -6,6 +6,7 @@
 mod servers;
 #[path = "support/required.rs"]
 mod required;
+mod support;
 
 use std::{
     fs,
@@ -18,8 +19,11 @@ use darwin::{
         error::StoreError,
         hot::{HotBackend as _, Rate, redis::RedisHot},
     },
+    domain::id::RunId,
+    wire::{envelope::Keyed as _, v1::DoctorRequest},
 };
 use servers::{DATA, Group, Redis};
+use support::{Home, PATIENCE, finished, start_request};
 use tokio::{
     sync::broadcast::error::TryRecvError,
     time::{sleep, timeout},
@@ -370,4 +374,77 @@ async fn a_slot_may_move_while_it_is_used_and_nothing_is_done_twice() {
     let second = hot.lock("n", BOB, 60_000, now_ms()).await.expect("asked").expect("locked");
     assert!(second.fence > first.fence);
     assert_eq!(hot.size("n").await.expect("a size"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_configuration_that_is_shipped_suffices_and_its_user_may_do_what_is_needed() {
+    let Some(mut server) = Redis::deployed(|text| text) else { return };
+    let hot = tier(&server.url()).await;
+    let found = hot.findings().await;
+    assert!(found.len() == 3 && found.iter().all(|one| one.found.is_ok()), "{found:?}");
+    server.kill();
+    let Some(server) = Redis::deployed(|text| {
+        let text = text.replace("#user ", "user ");
+        text.replace("#<SHA-256 of the password>", ">secret")
+    }) else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("password");
+    fs::write(&file, "secret\n").expect("a file");
+    let hot = tier(&format!("{}&user=darwin&password_file={}", server.url(), file.display())).await;
+    let found = hot.findings().await;
+    assert!(found.iter().all(|one| one.found.is_ok()), "{found:?}");
+    hot.put("x", b"a", 1.0).await.expect("it is put");
+    assert_eq!(hot.best("x", 1).await.expect("the best").len(), 1);
+    assert_eq!(hot.size("x").await.expect("a size"), 1);
+    assert!(hot.remove("x", b"a").await.expect("asked"));
+    assert_eq!(hot.count("x", 1).await.expect("counted"), 1);
+    assert!(hot.lock("x", ANN, 1000, now_ms()).await.expect("asked").is_some());
+    assert!(hot.unlock("x", ANN).await.expect("asked"));
+    assert_eq!(hot.take("x", RATE, 1.0, now_ms()).await.expect("taken"), 0);
+    hot.forget("x").await.expect("forgotten");
+    // And nothing else.
+    let may = |command: &[&str]| {
+        let who = ["--no-auth-warning", "--user", "darwin", "--pass", "secret"];
+        !server.says(&[&who, command].concat()).contains("NOPERM")
+    };
+    assert!(may(&["GET", "darwin:x"]));
+    for command in [&["GET", "other"][..], &["FLUSHALL"], &["CONFIG", "SET", "maxmemory", "1"]] {
+        assert!(!may(command), "{command:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_works_with_it_and_goes_on_without_it() {
+    let Some(mut server) = Redis::new(DATA) else { return };
+    let mut home = Home::new();
+    let text = format!("[store]\nhot = \"{}\"\n", server.url());
+    fs::write(home.path().join("darwind.toml"), text).expect("a configuration");
+    let spec = "name = \"sphere\"\nseed = 1\n[search]\npopulation = 16\n\
+                [stop]\nevaluations = 200\n[suite]\nname = \"sphere\"\nkind = \"builtin\"\n\
+                function = \"sphere\"\ndimensions = 3\n";
+    let mut link = home.start().await;
+    for turn in 0..3 {
+        let answer = link.operations().doctor(DoctorRequest {}).await.expect("an answer");
+        let checks = answer.into_inner().checks;
+        let told = checks.iter().filter(|check| check.name.starts_with("hot tier"));
+        let states: Vec<_> = told.map(|check| check.state.as_str()).collect();
+        let expected = if turn == 0 { &["ok", "ok", "ok"][..] } else { &["warning"] };
+        assert_eq!(states, expected, "{checks:?}");
+        let id = RunId::new(1_700_000_000_000 + turn, [7; 10]);
+        link.runs().start(start_request(id, spec).keyed()).await.expect("the run starts");
+        let run = finished(&link, id, PATIENCE).await;
+        assert_eq!(run.state, "finished", "{}", home.log());
+        match turn {
+            // Away while the daemon runs, and when it starts.
+            0 => server.kill(),
+            1 => {
+                home.kill();
+                link = home.start().await;
+            }
+            _ => {}
+        }
+    }
+    assert!(home.log().contains("can't be reached"), "{}", home.log());
 }

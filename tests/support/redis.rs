@@ -55,6 +55,27 @@ impl Redis {
         Self::start_new(DATA, "TLSv1.2", false)
     }
 
+    /// One with the configuration that is shipped, for which `fit` may do some more.
+    pub fn deployed(fit: impl FnOnce(String) -> String) -> Option<Self> {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/redis/redis.conf");
+        let shipped = fs::read_to_string(shipped).expect("it is there");
+        let mut server = Self::new(DATA)?;
+        server.kill();
+        let (own, port) = (server.dir.path().display().to_string(), server.port);
+        let mut text = fit(shipped);
+        for (shipped, here) in [
+            ("/etc/redis/tls", server.pki.display().to_string()),
+            ("/var/lib/redis", own.clone()),
+            ("tls-port 6379", format!("tls-port {port}\nlogfile {own}/log")),
+        ] {
+            assert!(text.contains(shipped), "{shipped}");
+            text = text.replace(shipped, &here);
+        }
+        fs::write(server.dir.path().join("redis.conf"), text).expect("a configuration");
+        server.start();
+        Some(server)
+    }
+
     fn start_new(lines: &str, tls: &str, sentinel: bool) -> Option<Self> {
         let Some(pki) = std::env::var_os("DARWIN_TEST_PKI").map(PathBuf::from) else {
             not_run("redis", "DARWIN_TEST_PKI names none (scripts/services up redis)");
@@ -85,7 +106,7 @@ impl Redis {
         }
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(quiet.spawn().expect("redis-server starts"));
-        self.wait(&["PING"], "PONG");
+        self.wait(&["PING"], &["PONG", "NOAUTH"]);
     }
 
     /// Kills it as `kill -9` does.
@@ -123,10 +144,10 @@ impl Redis {
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }
 
-    /// Waits until it answers so.
-    pub fn wait(&self, arguments: &[&str], answer: &str) {
+    /// Waits until it answers one of these.
+    pub fn wait(&self, arguments: &[&str], answers: &[&str]) {
         let deadline = Instant::now() + READY;
-        while !self.says(arguments).contains(answer) {
+        while !answers.iter().any(|answer| self.says(arguments).contains(answer)) {
             assert!(
                 Instant::now() < deadline,
                 "{arguments:?}: {}\n{}",
@@ -229,7 +250,7 @@ impl Group {
             }
         }
         for sentinel in &self.sentinels {
-            sentinel.wait(&["INFO", "sentinel"], "slaves=2,sentinels=3");
+            sentinel.wait(&["INFO", "sentinel"], &["slaves=2,sentinels=3"]);
         }
     }
 
