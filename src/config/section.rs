@@ -306,7 +306,9 @@ impl Config {
         };
         scheme("store.cold", &self.store.cold, &["file", "memory"]);
         scheme("store.warm", &self.store.warm, &["sqlite", "postgres", "memory"]);
-        scheme("store.hot", &self.store.hot, &["memory"]);
+        let redis = ["rediss", "rediss-sentinel", "rediss-cluster"];
+        let plain = ["redis", "redis-sentinel", "redis-cluster"];
+        scheme("store.hot", &self.store.hot, &[&["memory"][..], &redis, &plain].concat());
         if !self.server.admin.ip().is_loopback() {
             faults.push((
                 "server.admin",

@@ -200,6 +200,16 @@ async fn store(
     vitals: &Vitals,
 ) -> Result<Registry, DaemonError> {
     let stores = Stores::open(&paths.store(), &places(config))?;
+    let hot = stores.hot.clone();
+    // A server that is away holds up nothing: what is in it is never needed to start.
+    tokio::spawn(async move {
+        for finding in hot.state().findings().await {
+            match finding.found {
+                Ok(found) => tracing::info!("{}: {found}", finding.about),
+                Err((what, hint)) => tracing::warn!("{}: {what}; {hint}", finding.about),
+            }
+        }
+    });
     let settings = Settings {
         group: config.registry.group,
         flush: Duration::from_millis(config.registry.flush_ms),

@@ -42,17 +42,20 @@ pub async fn checks(
         check("master key", "missing", Ok(format!("from {}", registry.origins().master))),
         check("signing key", "missing", Ok(format!("from {}", registry.origins().signing))),
     ];
-    checks.extend(tiers.iter().filter_map(|(tier, url)| plaintext(tier, url)));
+    let warm = tiers.iter().find(|(tier, _)| *tier == "warm");
+    checks.extend(warm.and_then(|(_, url)| plaintext(url)));
+    let hot = registry.stores().hot.state().findings().await;
+    checks.extend(hot.into_iter().map(|one| check(one.about, "warning", one.found)));
     checks.extend(evaluator.layers().await.into_iter().map(layer));
     checks
 }
 
-/// A warning of a server that is reached without TLS, as its URL explicitly says.
-fn plaintext(tier: &str, url: &str) -> Option<Check> {
+/// A warning of a database that is reached without TLS, as its URL explicitly says.
+fn plaintext(url: &str) -> Option<Check> {
     url.contains("plaintext=loopback").then(|| {
         let hint = "who may read this machine's loopback reads it; give certificates instead";
         let found = Err((format!("{url}: not encrypted"), hint.to_owned()));
-        check(&format!("store: {tier}"), "warning", found)
+        check("warm tier: way", "warning", found)
     })
 }
 

@@ -14,8 +14,12 @@ use std::{
 
 use cold::{Cold, file::FileCold, memory::MemoryCold};
 use error::{StoreError, sync_parent};
-use hot::{Hot, memory::MemoryHot};
+use hot::{Hot, memory::MemoryHot, redis::RedisHot};
 use warm::{Warm, WarmBackend, memory::MemoryWarm, postgres::PostgresWarm, sqlite::SqliteWarm};
+
+/// What URLs of Redis begin with.
+const HOT_SCHEMES: [&str; 6] =
+    ["rediss", "rediss-sentinel", "rediss-cluster", "redis", "redis-sentinel", "redis-cluster"];
 
 /// Where the tiers are, by URL; see `default.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,8 @@ pub struct Places<'a> {
     pub cold: &'a str,
     /// `sqlite:`, `postgres:` or `memory:`.
     pub warm: &'a str,
-    /// `memory:`.
+    /// `memory:`, or Redis: `rediss:`, `rediss-sentinel:`, `rediss-cluster:`, or without the second
+    /// `s` in plain text on this machine.
     pub hot: &'a str,
     /// The size at which a segment is closed, in bytes.
     pub segment: u64,
@@ -75,6 +80,9 @@ impl Stores {
     ///
     /// # Errors
     /// If another process uses `dir`, a URL is of an unknown kind, or a tier can't be opened.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, if a tier is on servers.
     pub fn open(dir: &Path, places: &Places<'_>) -> Result<Self, StoreError> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -96,9 +104,15 @@ impl Stores {
             Some(("postgres", _)) => Arc::new(PostgresWarm::at(places.warm)?),
             _ => return Err(unknown("warm", places.warm, "sqlite:, postgres: and memory:")),
         };
-        let hot = match places.hot {
-            "memory:" => Hot::new(Arc::new(MemoryHot::default())),
-            _ => return Err(unknown("hot", places.hot, "memory:")),
+        let hot = match places.hot.split_once(':') {
+            Some(("memory", "")) => Hot::new(Arc::new(MemoryHot::default())),
+            Some((scheme, _)) if HOT_SCHEMES.contains(&scheme) => {
+                Hot::new(Arc::new(RedisHot::at(places.hot)?))
+            }
+            _ => {
+                let known = "memory:, rediss:, rediss-sentinel: and rediss-cluster:";
+                return Err(unknown("hot", places.hot, known));
+            }
         };
         Ok(Self { cold, warm: Warm::new(warm), hot, _lock: Arc::new(lock) })
     }

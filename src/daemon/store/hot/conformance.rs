@@ -6,15 +6,18 @@ use std::{collections::HashMap, sync::Arc};
 use proptest::prelude::*;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{Hot, MAX_KEY, Rate, memory::MemoryHot};
+use super::{Hot, MAX_KEY, Rate, memory::MemoryHot, redis::fixture};
 use crate::code::Code;
 
 const ANN: [u8; 16] = [1; 16];
 const BOB: [u8; 16] = [2; 16];
 
-/// Runs a case on every back end.
+/// Runs a case on every back end: in memory, and on each kind of servers that is there.
 async fn each(case: impl AsyncFn(Hot)) {
     case(Hot::new(Arc::new(MemoryHot::default()))).await;
+    for tier in fixture::tiers().await {
+        case(Hot::new(Arc::new(tier))).await;
+    }
 }
 
 #[tokio::test]
@@ -137,7 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn it_does_what_a_plain_model_does(steps in prop::collection::vec(step(), 0..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(each(async |hot| {
             let hot = hot.state();
             let mut sets: HashMap<u8, HashMap<u8, f64>> = HashMap::new();

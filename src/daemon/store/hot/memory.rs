@@ -8,16 +8,14 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{HotBackend, Lease, MAX_KEY, Rate, SIGNALS};
+use super::{HotBackend, Lease, Rate, fits, never_fit, not_a_number, room, topics::Topics};
 use crate::daemon::store::error::StoreError;
-
-/// The most names of each kind, and the most members of one set.
-const MOST: usize = 1 << 20;
 
 /// Volatile state in memory.
 #[derive(Default)]
 pub struct MemoryHot {
     state: Mutex<State>,
+    topics: Topics,
 }
 
 #[derive(Default)]
@@ -26,7 +24,6 @@ struct State {
     counters: HashMap<String, i64>,
     locks: HashMap<String, Held>,
     buckets: HashMap<String, Bucket>,
-    topics: HashMap<String, broadcast::Sender<()>>,
     fence: u64,
 }
 
@@ -59,22 +56,6 @@ fn score(key: u64) -> f64 {
     f64::from_bits(if rising >> 63 == 1 { rising & !(1 << 63) } else { !rising })
 }
 
-fn room<K, V>(map: &HashMap<K, V>, what: &str) -> Result<(), StoreError> {
-    if map.len() < MOST {
-        return Ok(());
-    }
-    Err(StoreError::Exhausted { what: format!("the hot tier holds {MOST} {what} already") })
-}
-
-fn fits(name: &[u8]) -> Result<(), StoreError> {
-    if name.len() <= MAX_KEY {
-        return Ok(());
-    }
-    Err(StoreError::Exhausted {
-        what: format!("a name in the hot tier has at most {MAX_KEY} bytes"),
-    })
-}
-
 impl MemoryHot {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,7 +67,7 @@ impl HotBackend for MemoryHot {
     async fn put(&self, set: &str, member: &[u8], score: f64) -> Result<(), StoreError> {
         fits(set.as_bytes()).and(fits(member))?;
         if score.is_nan() {
-            return Err(StoreError::Exhausted { what: "NaN has no place in an order".to_owned() });
+            return Err(not_a_number());
         }
         let mut state = self.state();
         if !state.sets.contains_key(set) {
@@ -195,7 +176,7 @@ impl HotBackend for MemoryHot {
             return Ok(0);
         }
         if never {
-            return Err(StoreError::Exhausted { what: format!("{tokens} tokens never fit there") });
+            return Err(never_fit(tokens));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let wait = ((tokens - found.tokens) / rate.per_second * 1000.0).ceil() as u64;
@@ -212,23 +193,10 @@ impl HotBackend for MemoryHot {
     }
 
     fn signal(&self, topic: &str) {
-        let mut state = self.state();
-        // The last listener may be gone: then so is the topic.
-        if state.topics.get(topic).is_some_and(|sender| sender.send(()).is_err()) {
-            state.topics.remove(topic);
-        }
+        self.topics.signal(topic);
     }
 
     fn listen(&self, topic: &str) -> Result<broadcast::Receiver<()>, StoreError> {
-        fits(topic.as_bytes())?;
-        let mut state = self.state();
-        if let Some(sender) = state.topics.get(topic) {
-            return Ok(sender.subscribe());
-        }
-        state.topics.retain(|_, sender| sender.receiver_count() > 0);
-        room(&state.topics, "topics")?;
-        let (sender, receiver) = broadcast::channel(SIGNALS);
-        state.topics.insert(topic.to_owned(), sender);
-        Ok(receiver)
+        self.topics.listen(topic)
     }
 }

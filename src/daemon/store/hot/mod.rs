@@ -1,10 +1,12 @@
 //! The hot tier: volatile state, fast. Nothing in it is needed to recover.
 
+mod topics;
 pub mod memory;
+pub mod redis;
 #[cfg(test)]
 mod conformance;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -15,6 +17,9 @@ use super::error::StoreError;
 pub const MAX_KEY: usize = 512;
 /// How many signals of a topic wait for a slow listener before it misses some.
 pub const SIGNALS: usize = 64;
+
+/// The most names of each kind, and the most members of one set, in this process.
+const MOST: usize = 1 << 20;
 
 /// A lock that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,16 @@ pub struct Rate {
     pub capacity: f64,
     /// Tokens a second.
     pub per_second: f64,
+}
+
+/// One thing that is to be known of the tier: what it is about, and what was found, or what should
+/// be otherwise and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub about: &'static str,
+    /// What was found; or what should be otherwise, and what to do.
+    pub found: Result<String, (String, String)>,
 }
 
 /// What a back end of the hot tier does. Times are milliseconds since the Unix epoch.
@@ -87,6 +102,35 @@ pub trait HotBackend: Send + Sync {
     /// # Errors
     /// If the topic's name is too long, or the back end can't be reached.
     fn listen(&self, topic: &str) -> Result<broadcast::Receiver<()>, StoreError>;
+
+    /// What is to be known of the servers behind it; nothing where there are none.
+    async fn findings(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+fn room<K, V>(map: &HashMap<K, V>, what: &str) -> Result<(), StoreError> {
+    if map.len() < MOST {
+        return Ok(());
+    }
+    Err(StoreError::Exhausted { what: format!("the hot tier holds {MOST} {what} already") })
+}
+
+fn fits(name: &[u8]) -> Result<(), StoreError> {
+    if name.len() <= MAX_KEY {
+        return Ok(());
+    }
+    Err(StoreError::Exhausted {
+        what: format!("a name in the hot tier has at most {MAX_KEY} bytes"),
+    })
+}
+
+fn not_a_number() -> StoreError {
+    StoreError::Exhausted { what: "NaN has no place in an order".to_owned() }
+}
+
+fn never_fit(tokens: f64) -> StoreError {
+    StoreError::Exhausted { what: format!("{tokens} tokens never fit there") }
 }
 
 /// The hot tier for callers.

@@ -1,6 +1,6 @@
 //! The warm tier in PostgreSQL, beside the same done by its library alone.
 //!
-//! `scripts/services up postgres; . target/services.env; cargo bench --bench tiers`.
+//! `scripts/services up postgres; . target/services.env; cargo bench --bench warm`.
 //! `DARWIN_BENCH_AGENTS` sets how many agents there are when pages are read (default 1,000,000).
 
 use std::{
@@ -45,7 +45,7 @@ async fn main() {
         return;
     }
     let Ok(server) = std::env::var("DARWIN_TEST_POSTGRES") else {
-        eprintln!("tiers: DARWIN_TEST_POSTGRES names no server: scripts/services up postgres");
+        eprintln!("warm: DARWIN_TEST_POSTGRES names no server: scripts/services up postgres");
         return;
     };
     let place = Database::new(server).await;
