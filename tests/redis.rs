@@ -269,8 +269,17 @@ async fn signals_reach_other_daemons_and_nobody_sleeps_over_a_restart() {
     timeout(RECOVERY, there.recv()).await.expect("in time").expect("a signal");
 }
 
-/// Writes, while a master is killed: how long none was done, at the longest.
-async fn fail_over(mut group: Group) -> Duration {
+/// What happens to a master.
+#[derive(Clone, Copy)]
+enum Loss {
+    /// It is killed.
+    Killed,
+    /// It says nothing any more.
+    Silent,
+}
+
+/// Writes, while a master is lost: how long none was done, at the longest.
+async fn fail_over(mut group: Group, loss: Loss) -> Duration {
     let url = group.url();
     let (hot, other) = (tier(&url).await, tier(&url).await);
     let mut ears = other.listen("run").expect("ears");
@@ -279,7 +288,11 @@ async fn fail_over(mut group: Group) -> Duration {
     let mut killed = None;
     while killed.is_none_or(|at: Instant| at.elapsed() < RECOVERY) {
         if killed.is_none() && begun.elapsed() > Duration::from_secs(1) {
-            group.master("darwin:{darwin:l}:lock").kill();
+            let master = group.master("darwin:{darwin:l}:lock");
+            match loss {
+                Loss::Killed => master.kill(),
+                Loss::Silent => master.freeze(true),
+            }
             killed = Some(Instant::now());
         }
         for holder in [ANN, BOB] {
@@ -324,15 +337,23 @@ async fn fail_over(mut group: Group) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_of_sentinels_may_be_killed() {
     let Some(group) = Group::sentinels() else { return };
-    let longest = fail_over(group).await;
+    let longest = fail_over(group, Loss::Killed).await;
     assert!(longest < RECOVERY, "{longest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_of_a_cluster_may_be_killed() {
     let Some(group) = Group::cluster() else { return };
-    let longest = fail_over(group).await;
+    let longest = fail_over(group, Loss::Killed).await;
     assert!(longest < RECOVERY, "{longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_may_fall_silent_too() {
+    for group in [Group::sentinels(), Group::cluster()].into_iter().flatten() {
+        let longest = fail_over(group, Loss::Silent).await;
+        assert!(longest < RECOVERY, "{longest:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -432,7 +453,7 @@ async fn a_daemon_works_with_it_and_goes_on_without_it() {
         let states: Vec<_> = told.map(|check| check.state.as_str()).collect();
         let expected = if turn == 0 { &["ok", "ok", "ok"][..] } else { &["warning"] };
         assert_eq!(states, expected, "{checks:?}");
-        let id = RunId::new(1_700_000_000_000 + turn, [7; 10]);
+        let id = RunId::new(1_700_000_000_000, [turn; 10]);
         link.runs().start(start_request(id, spec).keyed()).await.expect("the run starts");
         let run = finished(&link, id, PATIENCE).await;
         assert_eq!(run.state, "finished", "{}", home.log());

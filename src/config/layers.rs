@@ -321,6 +321,7 @@ mod tests {
             ("[registry]\ngroup = 0", "registry.group: 0 is out of bounds"),
             ("[server]\nlisten = \"here\"", "server.listen: invalid socket address"),
             ("[store]\nwarm = \"oracle:\"", "store.warm: “oracle:” is no store"),
+            ("[store]\nhot = \"valkey://x\"", "give “memory:”, “rediss:”"),
             ("a = [", "darwind.toml: line 1"),
             ("server = 1", "write [server]"),
         ] {

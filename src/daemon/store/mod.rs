@@ -15,6 +15,7 @@ use std::{
 use cold::{Cold, file::FileCold, memory::MemoryCold};
 use error::{StoreError, sync_parent};
 use hot::{Hot, memory::MemoryHot, redis::RedisHot};
+use url::form_urlencoded;
 use warm::{Warm, WarmBackend, memory::MemoryWarm, postgres::PostgresWarm, sqlite::SqliteWarm};
 
 /// What URLs of Redis begin with.
@@ -36,14 +37,18 @@ pub struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// The files and folders of the tiers; paths that are not named are in `dir`.
+    /// The files and folders of the tiers, and the secrets for those on servers; paths that are not
+    /// named are in `dir`.
     #[must_use]
     pub fn paths(&self, dir: &Path) -> Vec<PathBuf> {
         let on_disk = [("file:", self.cold, "cold"), ("sqlite:", self.warm, "warm.db")];
         let named = on_disk
             .iter()
             .filter_map(|(kind, url, usual)| Some(path(dir, url.strip_prefix(kind)?, usual)));
-        named.collect()
+        let queries = [self.warm, self.hot].map(|url| url.split_once('?').map_or("", |it| it.1));
+        let options = queries.iter().flat_map(|query| form_urlencoded::parse(query.as_bytes()));
+        let secrets = options.filter(|(key, _)| ["sslkey", "password_file"].contains(&&**key));
+        named.chain(secrets.map(|(_, file)| PathBuf::from(file.as_ref()))).collect()
     }
 }
 
@@ -137,5 +142,22 @@ fn lock(dir: &Path) -> Result<Lock, StoreError> {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.display().to_string() }),
         Err(TryLockError::Error(error)) => Err(StoreError::io("locking", &path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_agent_may_read_includes_the_secrets_for_servers() {
+        let places = Places {
+            cold: "file:",
+            warm: "postgres://a@b/c?sslkey=/w%20k&sslcert=/c",
+            hot: "rediss://b/?password_file=/p&sslkey=/h&sslrootcert=/r",
+            segment: 1,
+        };
+        let expected = ["/data/cold", "/w k", "/p", "/h"].map(PathBuf::from);
+        assert_eq!(places.paths(Path::new("/data")), expected);
     }
 }

@@ -69,6 +69,7 @@ pub fn wrong(why: impl Into<String>) -> StoreError {
     StoreError::Address { tier: "hot", why: why.into() }
 }
 
+const HIDDEN: &str = "...";
 const FORM: &str = "give rediss://HOST:PORT/?sslrootcert=CA.pem&sslcert=CLIENT.pem&\
                     sslkey=CLIENT.key, or rediss-sentinel://HOST:PORT,HOST:PORT/MASTER?..., or \
                     rediss-cluster://HOST:PORT,HOST:PORT/?...";
@@ -143,7 +144,8 @@ impl Address {
                     self.space = value.into_owned();
                 }
                 "plaintext" if value == "loopback" => plaintext = true,
-                _ => return Err(wrong(format!("the URL's “{key}={value}” is not known; {FORM}"))),
+                // What stands behind it may be a secret.
+                _ => return Err(wrong(format!("the URL's “{key}={HIDDEN}” is not known; {FORM}"))),
             }
         }
         match (secure, files) {
@@ -316,6 +318,7 @@ mod tests {
             ("rediss://b/", "no sslrootcert"),
             ("rediss://b/?sslrootcert=/dev/null&sslcert=/dev/null", "no sslkey"),
             ("rediss://b/?sslmode=disable", "sslmode"),
+            ("rediss://b/?password=x", "“password=...”"),
             ("rediss://b/?name=a%20b", "a b"),
             ("rediss://b/?password_file=/no/such/file", "No such file"),
             ("rediss://b/?sslrootcert=/no/such/file&sslcert=x&sslkey=x", "No such file"),

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use redis::{Cmd, FromRedisValue as _};
 
-use super::{node::Node, servers::Servers};
+use super::{
+    node::{Node, Trouble},
+    servers::Servers,
+};
 use crate::daemon::store::hot::Finding;
 
 /// The settings that matter, each with what it should be.
@@ -14,40 +17,36 @@ const SETTINGS: [(&str, &str); 3] =
 
 /// Looks at each server that takes writes.
 pub async fn findings(servers: &Servers) -> Vec<Finding> {
-    let address = servers.address();
-    let mut all = Vec::new();
-    let way = if address.is_plaintext() {
-        Err((
-            "not encrypted, to this machine".to_owned(),
-            "see `store.hot`: give it TLS".to_owned(),
-        ))
-    } else {
-        Ok("TLS 1.3, with a certificate of this daemon".to_owned())
+    let away = |why| {
+        let hint = "runs go on; who watches them sees less until it is back".to_owned();
+        Finding { about: "hot tier", found: Err((why, hint)) }
     };
     let masters = match servers.masters().await {
         Ok(masters) => masters,
-        Err(trouble) => {
-            let error = servers.error("looking at it", trouble).to_string();
-            let hint = "runs go on; who watches them sees less until it is back".to_owned();
-            return vec![Finding { about: "hot tier", found: Err((error, hint)) }];
-        }
+        Err(trouble) => return vec![away(servers.error("looking", trouble).to_string())],
     };
+    let mut all = Vec::new();
+    let mut way = None;
     for node in masters {
-        let found =
-            version(&node).await.map(|version| format!("Redis {version} at {}", node.shown()));
-        let answers = found.is_ok();
-        let hint = "runs go on; who watches them sees less until it is back".to_owned();
-        all.push(Finding { about: "hot tier", found: found.map_err(|why| (why, hint)) });
-        if answers {
-            all.push(Finding { about: "hot tier: settings", found: settings(&node).await });
+        match version(&node).await {
+            Ok(version) => {
+                let found = Ok(format!("Redis {version} at {}", node.shown()));
+                all.push(Finding { about: "hot tier", found });
+                all.push(Finding { about: "hot tier: settings", found: settings(&node).await });
+                way = Some(Ok("TLS 1.3, with a certificate of this daemon".to_owned()));
+            }
+            Err(why) => all.push(away(why)),
         }
     }
-    all.push(Finding { about: "hot tier: way", found: way });
+    if servers.address().is_plaintext() {
+        let hint = "whoever can listen on this machine reads it: give `store.hot` certificates";
+        way = Some(Err(("not encrypted, to this machine".to_owned(), hint.to_owned())));
+    }
+    all.extend(way.map(|found| Finding { about: "hot tier: way", found }));
     all
 }
 
 async fn text(node: &Node, command: &Cmd) -> Result<String, String> {
-    use super::node::Trouble;
     let answer = node.ask(command, false).await.map_err(|trouble| match trouble {
         Trouble::Away(why) => why,
         Trouble::Broken(error) | Trouble::Said(error) => format!("{}: {error}", node.shown()),
