@@ -10,6 +10,7 @@ mod support;
 
 use std::{
     fs,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -81,6 +82,37 @@ async fn after_everything_is_lost_it_starts_from_nothing() {
     assert!(!hot.unlock("l", ANN).await.expect("asked"));
     hot.put("set", b"c", 3.0).await.expect("it is put");
     assert_eq!(hot.best("set", 9).await.expect("the best"), [(b"c".to_vec(), 3.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_at_once_each_is_done_once_and_one_has_the_lock() {
+    let (alone, cluster) = (Redis::new(DATA), Group::cluster());
+    let (alone, cluster) = (alone.map(|one| (one.url(), one)), cluster.map(|all| (all.url(), all)));
+    let urls = alone.iter().map(|it| &it.0).chain(cluster.iter().map(|it| &it.0));
+    for url in urls {
+        let hot = Arc::new(tier(url).await);
+        let others = (0..100_u8).map(|turn| {
+            let hot = hot.clone();
+            tokio::spawn(async move {
+                for number in 0..50 {
+                    hot.count(&format!("n{}", number % 10), 1).await.expect("counted");
+                }
+                let lease = hot.lock("l", [turn; 16], 60_000, now_ms()).await.expect("asked");
+                let taken = hot.take("b", RATE, 1.0, 0).await.expect("asked");
+                (usize::from(lease.is_some()), usize::from(taken == 0))
+            })
+        });
+        let (mut locked, mut taken) = (0, 0);
+        for other in others.collect::<Vec<_>>() {
+            let done = other.await.expect("it ends");
+            locked += done.0;
+            taken += done.1;
+        }
+        assert_eq!((locked, taken), (1, 10), "{url}");
+        for number in 0..10 {
+            assert_eq!(hot.count(&format!("n{number}"), 0).await.expect("counted"), 500);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

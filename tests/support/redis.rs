@@ -77,8 +77,11 @@ impl Redis {
     }
 
     fn start_new(lines: &str, tls: &str, sentinel: bool) -> Option<Self> {
-        let Some(pki) = std::env::var_os("DARWIN_TEST_PKI").map(PathBuf::from) else {
-            not_run("redis", "DARWIN_TEST_PKI names none (scripts/services up redis)");
+        let named = |name| std::env::var_os(name).map(PathBuf::from);
+        // Where the shared ones run, the programs are there.
+        let shared = named("DARWIN_TEST_REDIS").and_then(|_| named("DARWIN_TEST_PKI"));
+        let Some(pki) = shared else {
+            not_run("redis", "DARWIN_TEST_REDIS names no server (scripts/services up redis)");
             return None;
         };
         let dir = tempfile::tempdir().expect("a directory");

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use redis::{Cmd, FromRedisValue as _};
 
 use super::{
+    Finding,
     node::{Node, Trouble},
     servers::Servers,
 };
-use crate::daemon::store::hot::Finding;
 
 /// The settings that matter, each with what it should be.
 const SETTINGS: [(&str, &str); 3] =
