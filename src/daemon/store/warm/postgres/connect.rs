@@ -150,7 +150,8 @@ impl Address {
         if let Err(error) = send_at_once(options.get_port()) {
             tracing::warn!(%error, "statements of more than 16 KiB wait 40 ms for PostgreSQL");
         }
-        // What a request may wait for, so that nothing hangs when a server does.
+        // What a request may wait for, so that nothing hangs when a server does; and no machine
+        // code for questions that take less time than to compile it.
         let row = sqlx::query(
             "SELECT coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()), ''),
                  pg_is_in_recovery(), current_setting('synchronous_commit'),
@@ -158,7 +159,8 @@ impl Address {
                  set_config('lock_timeout', '15s', false),
                  set_config('idle_in_transaction_session_timeout', '60s', false),
                  set_config('tcp_user_timeout', '15s', false),
-                 set_config('client_min_messages', 'warning', false)",
+                 set_config('client_min_messages', 'warning', false),
+                 set_config('jit', 'off', false)",
         )
         .fetch_one(&mut connection)
         .await
